@@ -1,0 +1,1 @@
+"""What the processes of Lightswitch share: messages, lanes, the registry and their state."""

@@ -1,0 +1,152 @@
+"""The broker's contract. One suite, `tests/contract/test_broker.py`, holds every implementation to it.
+
+An implementation moves invocations from publishers to consumers at least once (async, poll) or at most
+once (sync), never runs a function above its reserved concurrency, and never loses what it accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from broker.invocation import Invocation, Outcome, Pending, Reply
+
+Placement = Literal["delivered", "queued", "parked"]
+"""Where a published message went: straight to a worker, on a lane, or behind its concurrency gate."""
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """How much work the broker holds, for autoscalers and operators."""
+
+    queued: int
+    running: int
+    parked: int
+    delayed: int
+
+
+class WorkerInfo(msgspec.Struct, frozen=True):
+    """A registered consumer. `epoch` is fresh for every process start; `alive` says its lease is current."""
+
+    epoch: str
+    host: str
+    pid: int
+    capacity: int
+    running: int
+    started_ms: int
+    alive: bool
+
+
+class Delivery(Protocol):
+    """One message in the hands of one consumer, under the consumer's lease until it is settled.
+
+    Settle exactly once. Each settling call returns False when the lease had lapsed and the message went
+    to another consumer (fenced): then nothing was changed and the caller must drop its result.
+    """
+
+    @property
+    def invocation(self) -> Invocation: ...
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first run; counts up with every charged release."""
+
+    @property
+    def deliveries(self) -> int:
+        """1 for the first delivery; counts every time a consumer was given the message."""
+
+    async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
+        """Done: forget the message, free its concurrency slot, store `outcome`, enqueue `then`.
+
+        All of it happens or none where the technology can; else in the order `then`, `outcome`, forget.
+        """
+
+    async def release(self, delay_seconds: float, *, charge: bool) -> bool:
+        """Give it back, to be delivered again no sooner than `delay_seconds` from now.
+
+        `charge` counts an attempt (a retry); without it this is no failed attempt (drain). The
+        concurrency slot is free meanwhile.
+        """
+
+    async def dead_letter(self, outcome: Outcome) -> bool:
+        """Set the message aside for good, with `outcome`, whose `dead_letter` field is filled in here."""
+
+
+class Consumer(Protocol):
+    """A worker's end of the broker: registered under `epoch`, with one lease for all that it holds."""
+
+    @property
+    def epoch(self) -> str: ...
+
+    async def receive(self, max_messages: int, wait_seconds: float) -> Sequence[Delivery]:
+        """Up to `max_messages` deliveries, sync before async; empty after `wait_seconds` without one.
+
+        Never holds more unsettled messages than the consumer's capacity. Cancelling loses nothing: what
+        had arrived is given to the next call. Raises LeaseLost, BrokerUnavailable (try again).
+        """
+
+    async def stop(self) -> None:
+        """Receive no more; deliveries under way stay leased until they are settled. Idempotent."""
+
+    async def close(self) -> None:
+        """Release all that is unsettled, uncharged, and sign off. Idempotent."""
+
+
+class ReplyInbox(Protocol):
+    """Where replies for this process arrive."""
+
+    @property
+    def address(self) -> str:
+        """For `Invocation.reply_to`."""
+
+    def expect(self, request_id: str, deliver: Callable[[Reply], None]) -> None:
+        """Call `deliver` once, on the loop, when the reply comes. Must not raise."""
+
+    def forget(self, request_id: str) -> None:
+        """No longer wait; unknown ids are fine."""
+
+
+class Broker(Protocol):
+    """The asker's end of the broker, and the door to the others."""
+
+    async def start(self) -> None:
+        """Connect. Raises BrokerUnavailable."""
+
+    async def close(self) -> None:
+        """Disconnect; consumers are closed by their owners first. Idempotent."""
+
+    async def publish(self, invocation: Invocation) -> Placement:
+        """Accept an invocation; when this returns, an async one is durable.
+
+        Raises Throttled (sync over the function's reserved concurrency) and BrokerUnavailable; after the
+        latter the message may or may not have been accepted.
+        """
+
+    async def withdraw(self, invocation: Invocation) -> bool:
+        """The caller is gone: forget a message that no consumer has yet. True if it was still waiting."""
+
+    async def consumer(self, capacity: int) -> Consumer:
+        """Register a consumer that may hold `capacity` unsettled messages."""
+
+    async def inbox(self) -> ReplyInbox:
+        """This process's inbox, made at the first call."""
+
+    async def reply(self, reply_to: str, reply: Reply) -> None:
+        """Answer a caller. A caller that is gone is no error."""
+
+    async def outcome(self, request_id: str) -> Outcome | Pending | None:
+        """How an async invocation ended; None where the id is unknown or its record has expired."""
+
+    async def set_limit(self, function_name: str, limit: int | None) -> None:
+        """Reserved concurrency of a function, over the whole fleet; None removes it.
+
+        Raising or removing it lets parked messages go at once.
+        """
+
+    async def depth(self) -> Depth: ...
+
+    async def workers(self) -> Sequence[WorkerInfo]: ...
+
+    async def ping(self) -> None:
+        """Raises BrokerUnavailable when the server does not answer."""

@@ -1,0 +1,110 @@
+"""An invocation: the message that crosses the broker, and the reply and outcome that answer it.
+
+Step of the story: whoever asks (gateway, trigger) makes an `Invocation`; the worker that runs it answers
+a waiting caller with a `Reply` and leaves an `Outcome` for an asynchronous one.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["sync", "async", "poll"]
+"""`sync`: a caller waits. `async`: durable and retried. `poll`: an event source mapping waits to settle."""
+
+LATEST = "$LATEST"
+
+
+class Invocation(msgspec.Struct, frozen=True, array_like=True):
+    """One request to run a function.
+
+    `function_name` and `version` say what runs; `invoked_arn` is the ARN as the caller wrote it (with
+    its qualifier) and is what the function's context shows. `generation` is the registry generation that
+    the asker saw: a worker with an older copy of the function must refresh it first. Times are epoch
+    milliseconds: after `deadline_ms` nobody wants the result any more (sync: the caller has gone; async:
+    the event is too old). `reply_to` is the address of the caller's inbox, empty where nobody waits.
+    """
+
+    request_id: str
+    kind: Kind
+    function_name: str
+    version: str
+    generation: int
+    invoked_arn: str
+    payload: bytes
+    accepted_ms: int
+    deadline_ms: int
+    reply_to: str = ""
+    trace_header: str = ""
+    """`X-Amzn-Trace-Id`, handed to the function as `_X_AMZN_TRACE_ID`."""
+    traceparent: str = ""
+    """W3C trace context of the asker's span, empty while tracing is off."""
+    client_context: str = ""
+    """JSON text, already decoded from base64."""
+    log_tail: bool = False
+    """The caller asked for `LogType: Tail`."""
+    qualifier: str = ""
+    """Alias or version as asked for; picks the event invoke config."""
+    hops: int = 0
+    """Invocations that led to this one (destinations, chains)."""
+
+
+Failure = Literal["", "Unhandled", "Handled", "Platform"]
+"""Empty: success. `Unhandled` and `Handled` are AWS's FunctionError; `Platform` means that we failed."""
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True):
+    """What the caller of a sync or poll invocation gets.
+
+    For `failure == "Platform"` the payload is a plain-text reason and the caller should answer 5xx.
+    """
+
+    request_id: str
+    payload: bytes
+    failure: Failure = ""
+    executed_version: str = LATEST
+    log_tail: bytes = b""
+    """The last 4 KB of the invocation's log, only where `Invocation.log_tail` asked for it."""
+
+
+Status = Literal["succeeded", "failed", "expired"]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The one terminal state of an accepted asynchronous invocation."""
+
+    request_id: str
+    function_name: str
+    version: str
+    status: Status
+    attempts: int
+    """How often the function was run to an end."""
+    deliveries: int
+    """How often a worker received it: above `attempts`, a worker died or drained while it held it."""
+    finished_ms: int
+    reason: str = ""
+    """Why it failed or expired, in AWS's destination conditions where one fits."""
+    error: str = ""
+    """Error document of the last attempt, cut to 2 KB."""
+    dead_letter: str = ""
+    """Where the event went: a destination's ARN or `dead-letter/<id>`; empty where nowhere."""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """An accepted asynchronous invocation that has not ended yet."""
+
+    request_id: str
+    status: Literal["pending"] = "pending"
+
+
+def new_request_id() -> str:
+    """A random UUID, as AWS's request ids are."""
+    return str(uuid.uuid4())
+
+
+def now_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000

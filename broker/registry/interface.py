@@ -1,0 +1,47 @@
+"""The registry's contract, held by `tests/contract/test_registry.py` for every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from broker.registry.model import FunctionRecord
+
+Change = Callable[[FunctionRecord], FunctionRecord]
+"""A pure step from one aggregate to the next; may raise, then nothing is stored; may be called again."""
+
+
+class Registry(Protocol):
+    """Functions by name, shared by all processes, cached in each.
+
+    Every stored change raises `generation` by one and reaches the caches of other processes within
+    moments; a process sees its own changes at once.
+    """
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def cached(self, name: str) -> FunctionRecord | None:
+        """The cached aggregate, without waiting; None where `get` must be asked."""
+
+    async def get(self, name: str) -> FunctionRecord:
+        """The aggregate. Raises FunctionNotFound."""
+
+    async def at_least(self, name: str, generation: int) -> FunctionRecord:
+        """The aggregate, no older than `generation` where one exists. Raises FunctionNotFound."""
+
+    async def create(self, record: FunctionRecord) -> FunctionRecord:
+        """Store a new function. Raises FunctionExists."""
+
+    async def update(self, name: str, change: Change) -> FunctionRecord:
+        """Compare-and-set loop: apply `change` to the current aggregate and store it.
+
+        Raises FunctionNotFound and whatever `change` raises.
+        """
+
+    async def delete(self, name: str) -> None:
+        """Forget a function. Raises FunctionNotFound."""
+
+    async def names(self, after: str = "", limit: int = 50) -> Sequence[str]:
+        """Names in order, those after `after`."""

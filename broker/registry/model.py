@@ -1,0 +1,103 @@
+"""A function as the registry knows it: one aggregate holding its versions, aliases and settings.
+
+The aggregate is immutable; `broker.registry.changes` makes new ones. Names follow the Lambda API.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Literal
+
+import msgspec
+
+from broker.invocation import LATEST
+
+State = Literal["Pending", "Active", "Inactive", "Failed"]
+UpdateStatus = Literal["Successful", "Failed", "InProgress"]
+
+
+class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One version of a function: `$LATEST` or a published, immutable number."""
+
+    version: str
+    runtime: str
+    handler: str
+    role: str
+    code_sha256: str
+    """Base64 of the SHA-256 of the zip, as the API shows it."""
+    code_size: int
+    last_modified: str
+    """`2026-11-23T09:30:00.000+0000`"""
+    revision_id: str
+    description: str = ""
+    timeout_seconds: int = 3
+    memory_mb: int = 128
+    ephemeral_storage_mb: int = 512
+    environment: dict[str, str] = {}
+    architectures: tuple[str, ...] = ("x86_64",)
+    package_type: str = "Zip"
+    state: State = "Active"
+    state_reason: str = ""
+    state_reason_code: str = ""
+    last_update_status: UpdateStatus = "Successful"
+    layers: tuple[str, ...] = ()
+    extra: dict[str, msgspec.Raw] = {}
+    """Accepted and echoed members without an effect yet (TracingConfig, LoggingConfig, ...)."""
+
+    @property
+    def code_digest(self) -> str:
+        """Hex form of `code_sha256`: the code store's key."""
+        return base64.b64decode(self.code_sha256).hex()
+
+
+class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A name for a version, with an optional second version that gets a share of the calls."""
+
+    name: str
+    function_version: str
+    revision_id: str
+    description: str = ""
+    additional_version_weights: dict[str, float] = {}
+
+
+class EventInvokeConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What happens to asynchronous invocations; AWS's defaults where a member is None."""
+
+    last_modified: float
+    """Epoch seconds."""
+    maximum_retry_attempts: int | None = None
+    maximum_event_age_seconds: int | None = None
+    on_success: str = ""
+    on_failure: str = ""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Resource policy of a function, version or alias: statements as plain JSON objects, by Sid."""
+
+    revision_id: str
+    statements: dict[str, msgspec.Raw]
+
+
+class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that belongs to one function name.
+
+    `generation` counts up with every change; an invocation carries it, so that no worker runs an older
+    configuration than its asker saw.
+    """
+
+    name: str
+    generation: int
+    latest: FunctionConfig
+    versions: dict[str, FunctionConfig] = {}
+    next_version: int = 1
+    aliases: dict[str, Alias] = {}
+    event_invoke_configs: dict[str, EventInvokeConfig] = {}
+    """By qualifier; `$LATEST` for the unqualified function."""
+    reserved_concurrency: int | None = None
+    policies: dict[str, Policy] = {}
+    """By qualifier; `$LATEST` for the unqualified function."""
+    tags: dict[str, str] = {}
+
+    def version(self, version: str) -> FunctionConfig | None:
+        """A version by its number or `$LATEST`."""
+        return self.latest if version == LATEST else self.versions.get(version)

@@ -1,0 +1,58 @@
+"""Settings that all processes share, read once at the edge from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_ACCOUNT_ID = "123456789012"
+DEFAULT_REGION = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every process of one installation agrees on.
+
+    `redis_url`: `unix:///path` or `redis://host:port/db`. `data_dir`: this machine's files. `code_store_url`:
+    `file:///dir` or `s3://bucket/prefix` (any URL that obstore knows). `endpoint_urls`: the
+    `AWS_ENDPOINT_URL*` variables, used by the platform and passed on to functions.
+    """
+
+    redis_url: str
+    data_dir: Path
+    code_store_url: str
+    account_id: str = DEFAULT_ACCOUNT_ID
+    region: str = DEFAULT_REGION
+    namespace: str = "lightswitch"
+    lanes: int = 16
+    endpoint_urls: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_environ(
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        redis_url: str | None = None,
+        data_dir: Path | None = None,
+    ) -> Settings:
+        """Read `LIGHTSWITCH_*` and `AWS_ENDPOINT_URL*`; arguments win over the environment."""
+        directory = data_dir or Path(environ.get("LIGHTSWITCH_DATA_DIR") or Path.home() / ".lightswitch")
+        directory = directory.expanduser().absolute()
+        return cls(
+            redis_url=redis_url
+            or environ.get("LIGHTSWITCH_REDIS_URL")
+            or f"unix://{directory / 'redis' / 'redis.sock'}",
+            data_dir=directory,
+            code_store_url=environ.get("LIGHTSWITCH_CODE_STORE_URL") or f"file://{directory / 'code'}",
+            account_id=environ.get("LIGHTSWITCH_ACCOUNT_ID") or DEFAULT_ACCOUNT_ID,
+            region=environ.get("LIGHTSWITCH_REGION") or DEFAULT_REGION,
+            namespace=environ.get("LIGHTSWITCH_NAMESPACE") or "lightswitch",
+            endpoint_urls={k: v for k, v in environ.items() if k.startswith("AWS_ENDPOINT_URL") and v},
+        )
+
+    def function_arn(self, function_name: str, qualifier: str = "") -> str:
+        """The ARN of a function, qualified where a qualifier is given."""
+        arn = f"arn:aws:lambda:{self.region}:{self.account_id}:function:{function_name}"
+        return f"{arn}:{qualifier}" if qualifier else arn
