@@ -36,6 +36,7 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     running: int
     started_ms: int
     alive: bool
+    runtimes: tuple[str, ...] = ()
 
 
 class Delivery(Protocol):
@@ -126,8 +127,10 @@ class Broker(Protocol):
     async def withdraw(self, invocation: Invocation) -> bool:
         """The caller is gone: forget a message that no consumer has yet. True if it was still waiting."""
 
-    async def consumer(self, capacity: int) -> Consumer:
-        """Register a consumer that may hold `capacity` unsettled messages."""
+    async def consumer(self, capacity: int, runtimes: Sequence[str] = ()) -> Consumer:
+        """Register a consumer that may hold `capacity` unsettled messages.
+
+        `runtimes` are shown in `workers`."""
 
     async def inbox(self) -> ReplyInbox:
         """This process's inbox, made at the first call."""

@@ -1,0 +1,151 @@
+"""An execution environment as the rest of the worker sees it: start it, run work in it, stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from worker.environments.lifecycle import State
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSpec:
+    """All that makes one function version's environments alike.
+
+    `variables` are the function's own (user's variables plus what the operator passes on); the reserved
+    `AWS_*` and `LAMBDA_*` ones are added by the environment. `task_root` holds the unpacked code,
+    read-only.
+    """
+
+    function_name: str
+    version: str
+    function_arn: str
+    """Unqualified."""
+    runtime: str
+    handler: str
+    timeout_seconds: int
+    memory_mb: int
+    ephemeral_storage_mb: int
+    variables: Mapping[str, str]
+    task_root: Path
+    region: str
+    log_group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One run: what the Runtime API's `next` hands to the runtime."""
+
+    request_id: str
+    payload: bytes
+    deadline_ms: int
+    """Epoch milliseconds at which the function is stopped."""
+    invoked_arn: str
+    trace_header: str = ""
+    client_context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The handler answered; `payload` is its response, as it came."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerFailed:
+    """The runtime reported an error; `document` is AWS's error JSON. The environment lives on."""
+
+    error_type: str
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The function ran past its timeout; the environment was destroyed."""
+
+    timeout_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The runtime process ended in the middle; `cause` as AWS words it, e.g. `exit status 1`,
+    `signal: killed`, empty for exit status 0."""
+
+    cause: str
+
+
+RunOutcome = Succeeded | HandlerFailed | TimedOut | Exited
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How one run went, measured from handing over the work to the runtime's answer."""
+
+    outcome: RunOutcome
+    duration_ms: float
+    max_memory_used_mb: int
+
+
+class InitFailed(Exception):
+    """The environment never became ready. `document` is AWS's error JSON (`requestId` empty)."""
+
+    def __init__(self, error_type: str, document: bytes, duration_ms: float) -> None:
+        super().__init__(error_type)
+        self.error_type = error_type
+        self.document = document
+        self.duration_ms = duration_ms
+
+
+OnOutput = Callable[[bytes], None]
+"""Called on the loop with what the function wrote to stdout and stderr, in order, as it comes."""
+
+
+class Environment(Protocol):
+    """One isolated place that runs one function version, one run at a time."""
+
+    @property
+    def state(self) -> State: ...
+
+    @property
+    def spec(self) -> EnvironmentSpec: ...
+
+    @property
+    def log_stream(self) -> str: ...
+
+    @property
+    def init_duration_ms(self) -> float:
+        """From the start to the runtime's first `next`."""
+
+    async def start(self) -> None:
+        """Create the process and wait until the runtime is ready. Raises InitFailed.
+
+        Cancelling destroys what was created."""
+
+    async def run(self, work: Work) -> RunResult:
+        """Run once. Only in state IDLE; back to IDLE after Succeeded and HandlerFailed, else GONE.
+
+        Everything the function wrote before its answer has reached `on_output` when this returns.
+        Cancelling destroys the environment.
+        """
+
+    async def stop(self) -> None:
+        """Destroy it with all its descendants. Idempotent; returns when no process is left."""
+
+
+class EnvironmentFactory(Protocol):
+    """Makes environments; owns what they share (zygotes, listeners)."""
+
+    def runtimes(self) -> tuple[str, ...]:
+        """Identifiers this machine can run, e.g. `python3.11`, `provided.al2023`."""
+
+    async def open(self) -> None:
+        """Start what is shared."""
+
+    def create(self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]) -> Environment:
+        """A new environment, not started. `on_gone` is called once if it dies while IDLE."""
+
+    async def close(self) -> None:
+        """Stop what is shared and every environment that is left."""
