@@ -1,0 +1,55 @@
+"""Fixtures that several suites share: real Redis servers and fresh namespaces on them."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.redis_server import AppendFsync, RedisServer, find_server
+
+StartRedis = Callable[[AppendFsync | None], RedisServer]
+
+
+@pytest.fixture(scope="session")
+def redis_executable() -> str:
+    """Path of a redis-server; without one, tests skip here and fail in continuous integration."""
+    executable = find_server()
+    if executable is None:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up("no redis-server or valkey-server on PATH")
+    return executable
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server in memory for the whole run; use `namespace` to be alone on it, and never kill it."""
+    server = RedisServer(redis_executable, tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def start_redis(redis_executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRedis]:
+    """Start a server of one's own, to kill and restart: `start_redis("always")`, `None` for memory only."""
+    servers: list[RedisServer] = []
+
+    def start(appendfsync: AppendFsync | None) -> RedisServer:
+        directory: Path = tmp_path_factory.mktemp("redis")
+        servers.append(RedisServer(redis_executable, directory, appendfsync))
+        servers[-1].start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A key prefix that nothing else uses."""
+    return f"test-{uuid.uuid4().hex[:12]}"
