@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,22 @@ from pathlib import Path
 
 DEFAULT_ACCOUNT_ID = "123456789012"
 DEFAULT_REGION = "us-east-1"
+
+UNIX_SOCKET_PATH_BYTES = 104
+"""Longest path that a unix socket may have everywhere (Linux allows 107 bytes)."""
+
+
+def embedded_redis_socket(data_dir: Path) -> Path:
+    """Where the embedded Redis of a data directory listens.
+
+    Inside the directory; where that path is too long for a unix socket, in a short directory of its own
+    whose name every process derives from the data directory.
+    """
+    socket = data_dir / "redis" / "redis.sock"
+    if len(os.fsencode(socket)) <= UNIX_SOCKET_PATH_BYTES:
+        return socket
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(data_dir))).hexdigest()
+    return Path("/tmp") / f"lightswitch-{digest[:16]}" / "redis.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +60,7 @@ class Settings:
         return cls(
             redis_url=redis_url
             or environ.get("LIGHTSWITCH_REDIS_URL")
-            or f"unix://{directory / 'redis' / 'redis.sock'}",
+            or f"unix://{embedded_redis_socket(directory)}",
             data_dir=directory,
             code_store_url=environ.get("LIGHTSWITCH_CODE_STORE_URL") or f"file://{directory / 'code'}",
             account_id=environ.get("LIGHTSWITCH_ACCOUNT_ID") or DEFAULT_ACCOUNT_ID,
