@@ -1,0 +1,79 @@
+"""Lambda's error types as makers of `ApiError`.
+
+Statuses and the case of the message member are those of the service model's exception shapes; a test holds
+this table to the model. Types that the model does not name (validation, authorisation) follow what AWS sends.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import ApiError
+
+
+def invalid_parameter(message: str) -> ApiError:
+    """A value that is well formed and still wrong."""
+    return ApiError("InvalidParameterValueException", 400, message)
+
+
+def validation(message: str) -> ApiError:
+    """A value that breaks a constraint of the service model. AWS sends the message alone."""
+    return ApiError("ValidationException", 400, message, fault="")
+
+
+def serialization(message: str) -> ApiError:
+    """A body that is no JSON, or has the wrong JSON type somewhere."""
+    return ApiError("SerializationException", 400, message, message_member="Message")
+
+
+def not_found(message: str) -> ApiError:
+    return ApiError("ResourceNotFoundException", 404, message, message_member="Message")
+
+
+def conflict(message: str) -> ApiError:
+    return ApiError("ResourceConflictException", 409, message)
+
+
+def precondition_failed() -> ApiError:
+    """The RevisionId that the caller gave is not the current one."""
+    return ApiError(
+        "PreconditionFailedException",
+        412,
+        "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API"
+        " to retrieve the latest Revision Id",
+    )
+
+
+def access_denied(message: str) -> ApiError:
+    return ApiError("AccessDeniedException", 403, message, message_member="Message")
+
+
+def policy_too_long(message: str) -> ApiError:
+    return ApiError("PolicyLengthExceededException", 400, message)
+
+
+def too_large(message: str) -> ApiError:
+    """The HTTP request's body is over the API's bound."""
+    return ApiError("RequestEntityTooLargeException", 413, message)
+
+
+def not_implemented(operation: str, what: str = "") -> ApiError:
+    """Lightswitch does not do this yet; never confused with a success."""
+    return ApiError(
+        "NotImplementedException",
+        501,
+        what or f"Lightswitch does not implement {operation} yet.",
+        fault="Service",
+    )
+
+
+def unknown_operation(method: str, path: str) -> ApiError:
+    return ApiError(
+        "UnknownOperationException",
+        404,
+        f"There is no Lambda operation {method} {path}",
+        message_member="Message",
+    )
+
+
+def unavailable(message: str) -> ApiError:
+    """We could not do it, and the caller may try again."""
+    return ApiError("ServiceException", 500, message, message_member="Message", fault="Service")
