@@ -101,3 +101,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     def version(self, version: str) -> FunctionConfig | None:
         """A version by its number or `$LATEST`."""
         return self.latest if version == LATEST else self.versions.get(version)
+
+    @property
+    def code_bytes(self) -> int:
+        """Zipped size of the code of all versions, each counted as AWS does."""
+        return self.latest.code_size + sum(version.code_size for version in self.versions.values())
