@@ -1,0 +1,142 @@
+"""The broker on Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+
+import msgspec
+
+from broker.errors import Throttled
+from broker.interface import Depth, Placement, WorkerInfo
+from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
+from broker.redis_broker.consumer import ConsumerOptions, RedisConsumer
+from broker.redis_broker.envelope import publish_arguments
+from broker.redis_broker.inbox import RedisInbox, RedisReplies
+from broker.redis_broker.janitor import Janitor
+from broker.redis_broker.link import Link
+from broker.redis_broker.wire import Argument
+
+_decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
+_PATIENCE_SECONDS = 3.0
+"""How long a publisher waits for a connection that was lost; a restart of Redis takes less."""
+
+
+class _Description(msgspec.Struct):
+    host: str
+    pid: int
+    capacity: int
+    started_ms: int
+    runtimes: tuple[str, ...]
+
+
+_PLACEMENTS: dict[object, Placement] = {b"delivered": "delivered", b"queued": "queued", b"parked": "parked"}
+
+
+class RedisBroker:
+    """Implements `broker.interface.Broker` on one Redis (or Valkey) server, version 6.2 or later."""
+
+    def __init__(self, url: str, namespace: str = "lightswitch", lanes: int = 16) -> None:
+        self._url = url
+        self._options = ConsumerOptions(namespace, lanes)
+        self._inbox: RedisInbox | None = None
+        self._janitor: asyncio.Task[None] | None = None
+        self._inbox_opening = asyncio.Lock()
+
+    async def start(self) -> None:
+        self._link = Link(self._url)
+        await self._link.open()
+        self._replies = RedisReplies(self._link, self._options.namespace)
+        janitor = Janitor(self._link, self._replies, self._options.namespace)
+        self._janitor = asyncio.create_task(janitor.run(), name="janitor")
+
+    async def close(self) -> None:
+        if self._janitor is None:
+            return
+        self._janitor.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._janitor
+        self._janitor = None
+        await self._link.close()
+
+    async def publish(self, invocation: Invocation) -> Placement:
+        answer = await self._run("publish", *publish_arguments(invocation, self._options.lanes))
+        placement = _PLACEMENTS.get(answer)
+        if placement is None:
+            assert isinstance(answer, bytes)
+            raise Throttled(invocation.function_name, int(answer.partition(b":")[2]))
+        return placement
+
+    async def withdraw(self, invocation: Invocation) -> bool:
+        return await self._run("withdraw", invocation.request_id, invocation.function_name) == 1
+
+    async def consumer(self, capacity: int, runtimes: Sequence[str] = ()) -> RedisConsumer:
+        about = _Description(socket.gethostname(), os.getpid(), capacity, now_ms(), tuple(runtimes))
+        consumer = RedisConsumer(self._link, self._options, capacity, msgspec.msgpack.encode(about))
+        await consumer.open()
+        return consumer
+
+    async def inbox(self) -> RedisInbox:
+        async with self._inbox_opening:
+            if self._inbox is None:
+                inbox = RedisInbox(self._link, f"{self._options.namespace}:inbox:{secrets.token_hex(8)}")
+                await inbox.open()
+                self._inbox = inbox
+        return self._inbox
+
+    async def reply(self, reply_to: str, reply: Reply) -> None:
+        self._replies.send(reply_to, reply)
+
+    async def outcome(self, request_id: str) -> Outcome | Pending | None:
+        namespace = self._options.namespace
+        # In this order: what ends between the two look-ups is found by the second.
+        waiting = self._call("HEXISTS", f"{namespace}:messages", request_id)
+        ended = self._call("GET", f"{namespace}:outcome:{request_id}")
+        is_waiting, stored = await waiting, await ended
+        if isinstance(stored, bytes):
+            return _decode_outcome(stored)
+        return Pending(request_id) if is_waiting == 1 else None
+
+    async def set_limit(self, function_name: str, limit: int | None) -> None:
+        await self._run("limit", function_name, "" if limit is None else limit)
+
+    async def depth(self) -> Depth:
+        answer = await self._run("depth", self._options.lanes)
+        assert isinstance(answer, list)
+        return Depth(*answer)
+
+    async def workers(self) -> Sequence[WorkerInfo]:
+        rows = await self._run("workers")
+        assert isinstance(rows, list)
+        return [_worker(*row) for row in rows]
+
+    async def ping(self) -> None:
+        await self._call("PING")
+
+    async def _run(self, script: str, *arguments: Argument) -> object:
+        if not self._link.is_connected:
+            await self._link.connected(_PATIENCE_SECONDS)
+        return await self._link.run(script, self._options.namespace, *arguments)
+
+    async def _call(self, *arguments: Argument) -> object:
+        if not self._link.is_connected:
+            await self._link.connected(_PATIENCE_SECONDS)
+        return await self._link.call(*arguments)
+
+
+def _worker(epoch: bytes, description: bytes, held: int, alive: int) -> WorkerInfo:
+    about = msgspec.msgpack.decode(description, type=_Description)
+    return WorkerInfo(
+        epoch.decode(),
+        about.host,
+        about.pid,
+        about.capacity,
+        held,
+        about.started_ms,
+        alive == 1,
+        about.runtimes,
+    )

@@ -1,0 +1,249 @@
+"""A worker's end of the Redis broker: registered, leased, and told of work by publish/subscribe.
+
+A message belongs to this consumer from the moment the accepting script put its id in `held:EPOCH`; the
+push on the channel only carries it here. `_renew` compares both views every second and fetches what a
+lost connection swallowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from broker.errors import BrokerUnavailable, LeaseLost
+from broker.invocation import Invocation, Outcome, now_ms
+from broker.redis_broker.envelope import Received, Undecodable, publish_arguments, read
+from broker.redis_broker.link import Link
+from broker.redis_broker.wire import Argument
+
+log = logging.getLogger(__name__)
+
+_encode_outcome = msgspec.msgpack.Encoder().encode
+_SETTLE_PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerOptions:
+    """What a consumer needs to know of its broker."""
+
+    namespace: str
+    lanes: int
+    lease_ms: int = 4_000
+    renew_seconds: float = 1.0
+    outcome_ttl_seconds: int = 24 * 3600
+    most_dead_letters: int = 10_000
+
+
+class RedisConsumer:
+    """Implements `broker.interface.Consumer`."""
+
+    def __init__(self, link: Link, options: ConsumerOptions, capacity: int, description: bytes) -> None:
+        self._link = link
+        self._options = options
+        self._capacity = capacity
+        self._description = description
+        self._epoch = secrets.token_hex(8)
+        self._known: set[str] = set()
+        self._arrived: deque[RedisDelivery] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self._lost: LeaseLost | None = None
+        self._stopped = False
+        self._renewing: asyncio.Task[None] | None = None
+
+    @property
+    def epoch(self) -> str:
+        return self._epoch
+
+    async def open(self) -> None:
+        """Register, and keep the lease from now on."""
+        channel = f"{self._options.namespace}:to:{self._epoch}"
+        await self._link.subscribe(channel, self._pushed)
+        await self._run("register", self._description, self._capacity, self._options.lease_ms, *self._fill())
+        self._link.on_connected(self._resume)
+        self._renewing = asyncio.create_task(self._keep_lease(), name=f"lease-{self._epoch}")
+
+    async def receive(self, max_messages: int, wait_seconds: float) -> Sequence[RedisDelivery]:
+        if not self._arrived and self._lost is None:
+            await self._wait(wait_seconds)
+        if self._lost is not None:
+            raise self._lost
+        arrived = self._arrived
+        return [arrived.popleft() for _ in range(min(max_messages, len(arrived)))]
+
+    async def stop(self) -> None:
+        if not self._stopped:
+            self._stopped = True
+            await self._run("stop")
+
+    async def close(self) -> None:
+        if self._renewing is None:
+            return
+        await self.stop()
+        for delivery in self._arrived:
+            await delivery.release(0, charge=False)
+        self._arrived.clear()
+        self._renewing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._renewing
+        self._renewing = None
+        # What is still held goes back as if the lease had lapsed, only at once.
+        await self._link.call("DEL", f"{self._options.namespace}:lease:{self._epoch}")
+        await self._run("reclaim")
+
+    def forget(self, request_id: str) -> None:
+        """A delivery was settled."""
+        self._known.discard(request_id)
+
+    async def settle(self, script: str, invocation: Invocation, *arguments: Argument) -> bool:
+        """Run a settling script, again after a lost connection: each is fenced, so twice is once."""
+        while True:
+            try:
+                answer = await self._run(
+                    script, invocation.request_id, invocation.function_name, *self._fill(), *arguments
+                )
+            except BrokerUnavailable:
+                await self._link.connected(_SETTLE_PATIENCE_SECONDS)
+            else:
+                self.forget(invocation.request_id)
+                return answer == 1
+
+    @property
+    def options(self) -> ConsumerOptions:
+        return self._options
+
+    def _run(self, script: str, *arguments: Argument) -> asyncio.Future[object]:
+        return self._link.run(script, self._options.namespace, self._epoch, *arguments)
+
+    def _fill(self) -> tuple[int, int]:
+        return self._options.lanes, random.randrange(self._options.lanes)
+
+    async def _wait(self, wait_seconds: float) -> None:
+        wake = self._wake = asyncio.get_running_loop().create_future()
+        timer = asyncio.get_running_loop().call_later(wait_seconds, _finish, wake)
+        try:
+            await wake
+        finally:
+            timer.cancel()
+            self._wake = None
+
+    def _pushed(self, body: bytes) -> None:
+        request_id, inline, value = body.partition(b"\n")
+        if inline:
+            self._take(request_id.decode(), value)
+        else:
+            self._fetch(request_id.decode())
+
+    def _fetch(self, request_id: str) -> None:
+        """Get a message whose push carried only its id, or got lost."""
+        if request_id in self._known:
+            return
+        self._known.add(request_id)
+
+        def fetched(answer: asyncio.Future[object]) -> None:
+            self._known.discard(request_id)
+            if not answer.cancelled() and answer.exception() is None and isinstance(answer.result(), bytes):
+                self._take(request_id, answer.result())  # type: ignore[arg-type]
+
+        self._link.call("HGET", f"{self._options.namespace}:messages", request_id).add_done_callback(fetched)
+
+    def _take(self, request_id: str, value: bytes) -> None:
+        if request_id in self._known:
+            return
+        try:
+            received = read(value)
+        except Undecodable as error:
+            log.error("message_undecodable", extra={"message_id": request_id, "reason": str(error)})
+            self._set_aside(request_id, str(error))
+            return
+        self._known.add(request_id)
+        self._arrived.append(RedisDelivery(self, received))
+        self._notify()
+
+    def _set_aside(self, request_id: str, reason: str) -> None:
+        """Dead-letter a message that nobody can read; should this fail, the next renewal tries again."""
+        outcome = Outcome(
+            request_id, "", "", "failed", 0, 1, now_ms(), "Undecodable", reason, f"dead-letter/{request_id}"
+        )
+        kept = (self._options.outcome_ttl_seconds, self._options.most_dead_letters)
+        answer = self._run("dead_letter", request_id, "", *self._fill(), _encode_outcome(outcome), *kept)
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _notify(self) -> None:
+        if self._wake is not None:
+            _finish(self._wake)
+
+    async def _keep_lease(self) -> None:
+        while self._lost is None:
+            await asyncio.sleep(self._options.renew_seconds)
+            with contextlib.suppress(BrokerUnavailable):  # the link reconnects and resumes
+                await self._renew()
+
+    async def _resume(self) -> None:
+        if self._renewing is not None:
+            await self._renew()
+
+    async def _renew(self) -> None:
+        held = await self._run("renew", self._options.lease_ms, *self._fill())
+        if held is None:
+            self._lost = LeaseLost(f"the lease of worker {self._epoch} lapsed; others have its messages")
+            self._notify()
+            return
+        assert isinstance(held, (list, set))
+        for request_id in held:
+            self._fetch(request_id.decode())
+
+
+class RedisDelivery:
+    """Implements `broker.interface.Delivery`."""
+
+    __slots__ = ("_consumer", "_received")
+
+    def __init__(self, consumer: RedisConsumer, received: Received) -> None:
+        self._consumer = consumer
+        self._received = received
+
+    @property
+    def invocation(self) -> Invocation:
+        return self._received.invocation
+
+    @property
+    def attempt(self) -> int:
+        return self._received.attempt
+
+    @property
+    def deliveries(self) -> int:
+        return self._received.deliveries
+
+    async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
+        options = self._consumer.options
+        stored = b"" if outcome is None else _encode_outcome(outcome)
+        follow = [part for one in then for part in publish_arguments(one, options.lanes)]
+        return await self._consumer.settle(
+            "ack", self.invocation, stored, options.outcome_ttl_seconds, *follow
+        )
+
+    async def release(self, delay_seconds: float, *, charge: bool) -> bool:
+        return await self._consumer.settle(
+            "release", self.invocation, round(delay_seconds * 1000), int(charge)
+        )
+
+    async def dead_letter(self, outcome: Outcome) -> bool:
+        options = self._consumer.options
+        place = f"dead-letter/{self.invocation.request_id}"
+        stored = _encode_outcome(msgspec.structs.replace(outcome, dead_letter=place))
+        return await self._consumer.settle(
+            "dead_letter", self.invocation, stored, options.outcome_ttl_seconds, options.most_dead_letters
+        )
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

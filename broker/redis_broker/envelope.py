@@ -1,0 +1,65 @@
+"""How an invocation is written into Redis: a header line that scripts can read, then msgpack."""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache
+
+import msgspec
+
+from broker.invocation import Invocation, Kind
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Invocation).decode
+
+
+class Undecodable(Exception):
+    """A stored message that is no invocation."""
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A decoded message with what its header counted."""
+
+    invocation: Invocation
+    attempt: int
+    deliveries: int
+
+
+@lru_cache(maxsize=16384)
+def lanes_of(function_name: str, version: str, lanes: int) -> tuple[int, int]:
+    """The two lanes of a function version (shuffle sharding): different where there are two.
+
+    A noisy function fills its two lanes; another shares both with it only once in lanes * (lanes - 1).
+    """
+    key = zlib.crc32(f"{function_name}:{version}".encode())
+    first = key % lanes
+    return first, (first + 1 + (key // lanes) % max(1, lanes - 1)) % lanes
+
+
+@lru_cache(maxsize=16384)
+def _header(kind: Kind, function_name: str, version: str, lanes: int) -> bytes:
+    a, b = lanes_of(function_name, version, lanes)
+    return f"{_lane_class(kind)} {a} {b} 1 1 {function_name}\n".encode()
+
+
+def _lane_class(kind: Kind) -> str:
+    return "sync" if kind == "sync" else "async"
+
+
+def publish_arguments(invocation: Invocation, lanes: int) -> tuple[bytes | str | int, ...]:
+    """Id, value, function, class, lane a, lane b: what the scripts take for one message."""
+    a, b = lanes_of(invocation.function_name, invocation.version, lanes)
+    value = _header(invocation.kind, invocation.function_name, invocation.version, lanes) + _encode(
+        invocation
+    )
+    return invocation.request_id, value, invocation.function_name, _lane_class(invocation.kind), a, b
+
+
+def read(value: bytes) -> Received:
+    """Decode a stored message. Raises Undecodable."""
+    try:
+        header, _, body = value.partition(b"\n")
+        fields = header.split(b" ")
+        return Received(_decode(body), int(fields[3]), int(fields[4]))
+    except (msgspec.MsgspecError, ValueError, IndexError) as error:
+        raise Undecodable(f"a message of {len(value)} bytes is no invocation: {error}") from error

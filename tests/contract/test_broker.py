@@ -1,0 +1,529 @@
+"""What every broker must do. A new implementation joins by adding a `Harness` to `HARNESSES`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import msgspec
+import pytest
+
+from broker.errors import LeaseLost, Throttled
+from broker.interface import Broker, Consumer, Delivery
+from broker.invocation import Invocation, Kind, Outcome, Pending, Reply, new_request_id, now_ms
+from broker.memory import MemoryBroker, MemoryConsumer
+from broker.redis_broker.broker import RedisBroker
+
+WAIT_SECONDS = 5.0
+RECOVERY_SECONDS = 10.0
+
+
+class Harness(Protocol):
+    """How the suite gets brokers that share one server, and how it makes a consumer die."""
+
+    async def broker(self) -> Broker: ...
+
+    async def crash(self, broker: Broker, consumer: Consumer) -> None:
+        """End the consumer as `kill -9` of its process does; nothing says goodbye."""
+
+
+class MemoryHarness:
+    def __init__(self) -> None:
+        self._broker = MemoryBroker()
+
+    async def broker(self) -> Broker:
+        return self._broker
+
+    async def crash(self, broker: Broker, consumer: Consumer) -> None:
+        assert isinstance(consumer, MemoryConsumer)
+        consumer.lapse()
+
+
+class RedisHarness:
+    def __init__(self, url: str, namespace: str) -> None:
+        self._url, self._namespace = url, namespace
+        self.brokers: list[RedisBroker] = []
+
+    async def broker(self) -> Broker:
+        broker = RedisBroker(self._url, self._namespace)
+        await broker.start()
+        self.brokers.append(broker)
+        return broker
+
+    async def crash(self, broker: Broker, consumer: Consumer) -> None:
+        assert isinstance(broker, RedisBroker)
+        renewing = consumer._renewing  # type: ignore[attr-defined]
+        renewing.cancel()
+        await broker.close()
+
+
+@asynccontextmanager
+async def _redis(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    server = request.getfixturevalue("redis_server")
+    harness = RedisHarness(server.url, request.getfixturevalue("namespace"))
+    yield harness
+    for broker in harness.brokers:
+        await broker.close()
+
+
+@asynccontextmanager
+async def _memory(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    harness = MemoryHarness()
+    yield harness
+    await (await harness.broker()).close()
+
+
+HARNESSES = {"memory": _memory, "redis": _redis}
+
+
+@pytest.fixture(params=HARNESSES)
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[Harness]:
+    async with HARNESSES[request.param](request) as made:
+        yield made
+
+
+@pytest.fixture
+async def broker(harness: Harness) -> Broker:
+    return await harness.broker()
+
+
+@pytest.fixture
+async def consumer(harness: Harness) -> AsyncIterator[Consumer]:
+    consumer = await (await harness.broker()).consumer(capacity=8)
+    yield consumer
+    await consumer.close()
+
+
+def invocation(
+    kind: Kind = "async", function: str = "f", payload: bytes = b"{}", reply_to: str = ""
+) -> Invocation:
+    now = now_ms()
+    return Invocation(
+        new_request_id(),
+        kind,
+        function,
+        "$LATEST",
+        1,
+        f"arn:{function}",
+        payload,
+        now,
+        now + 60_000,
+        reply_to,
+    )
+
+
+def outcome_of(done: Invocation) -> Outcome:
+    return Outcome(done.request_id, done.function_name, "$LATEST", "succeeded", 1, 1, now_ms())
+
+
+async def take(consumer: Consumer, count: int, within_seconds: float = WAIT_SECONDS) -> list[Delivery]:
+    got: list[Delivery] = []
+    async with asyncio.timeout(within_seconds):
+        while len(got) < count:
+            got += await consumer.receive(count - len(got), 1.0)
+    return got
+
+
+async def take_one(consumer: Consumer, within_seconds: float = WAIT_SECONDS) -> Delivery:
+    return (await take(consumer, 1, within_seconds))[0]
+
+
+async def nothing_comes(consumer: Consumer) -> bool:
+    return list(await consumer.receive(1, 0.3)) == []
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], within_seconds: float = WAIT_SECONDS) -> None:
+    async with asyncio.timeout(within_seconds):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_published_invocation_arrives_whole(broker: Broker, consumer: Consumer) -> None:
+    sent = msgspec.structs.replace(
+        invocation(payload=bytes(range(256))), trace_header="Root=1", client_context="{}", hops=3
+    )
+    await broker.publish(sent)
+    delivery = await take_one(consumer)
+    assert delivery.invocation == sent
+    assert (delivery.attempt, delivery.deliveries) == (1, 1)
+
+
+@pytest.mark.parametrize("size", [0, 300_000, 6_291_556])
+async def test_payloads_of_every_allowed_size_arrive(broker: Broker, consumer: Consumer, size: int) -> None:
+    await broker.publish(invocation(payload=b"x" * size))
+    assert len((await take_one(consumer)).invocation.payload) == size
+
+
+async def test_what_was_published_before_a_consumer_came_waits_for_it(
+    harness: Harness, broker: Broker
+) -> None:
+    sent = [invocation(function=f"f{i}") for i in range(50)]
+    for one in sent:
+        assert await broker.publish(one) == "queued"
+    late = await broker.consumer(capacity=100)
+    assert {d.invocation.request_id for d in await take(late, 50)} == {one.request_id for one in sent}
+    await late.close()
+
+
+async def test_sync_goes_before_async(broker: Broker) -> None:
+    for kind in ("async", "async", "sync", "sync"):
+        await broker.publish(invocation(kind))
+    consumer = await broker.consumer(capacity=2)
+    assert [d.invocation.kind for d in await take(consumer, 2)] == ["sync", "sync"]
+    await consumer.close()
+
+
+async def test_receive_returns_nothing_after_its_wait(consumer: Consumer) -> None:
+    assert await nothing_comes(consumer)
+
+
+async def test_a_consumer_never_holds_more_than_its_capacity(broker: Broker, consumer: Consumer) -> None:
+    for _ in range(12):
+        await broker.publish(invocation())
+    held = await take(consumer, 8)
+    assert await nothing_comes(consumer)
+    await held[0].ack()
+    assert await take_one(consumer)
+
+
+async def test_two_consumers_share_without_overlap(
+    harness: Harness, broker: Broker, consumer: Consumer
+) -> None:
+    other = await (await harness.broker()).consumer(capacity=8)
+    for _ in range(16):
+        await broker.publish(invocation())
+    ids = [d.invocation.request_id for d in await take(consumer, 8) + await take(other, 8)]
+    assert len(set(ids)) == 16
+    await other.close()
+
+
+async def test_a_cancelled_receive_loses_nothing(broker: Broker, consumer: Consumer) -> None:
+    receiving = asyncio.create_task(consumer.receive(1, 30))
+    await asyncio.sleep(0)
+    receiving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    sent = invocation()
+    await broker.publish(sent)
+    assert (await take_one(consumer)).invocation == sent
+
+
+async def test_an_acknowledged_message_is_gone_and_its_outcome_stays(
+    broker: Broker, consumer: Consumer
+) -> None:
+    sent = invocation()
+    await broker.publish(sent)
+    assert await broker.outcome(sent.request_id) == Pending(sent.request_id)
+    delivery = await take_one(consumer)
+    assert await broker.outcome(sent.request_id) == Pending(sent.request_id)
+    assert await delivery.ack(outcome_of(sent))
+    ended = await broker.outcome(sent.request_id)
+    assert isinstance(ended, Outcome)
+    assert ended.status == "succeeded"
+    assert (await broker.depth()) == type(await broker.depth())(0, 0, 0, 0)
+
+
+async def test_an_unknown_request_id_has_no_outcome(broker: Broker) -> None:
+    assert await broker.outcome(new_request_id()) is None
+
+
+async def test_what_follows_is_enqueued_with_the_acknowledgement(broker: Broker, consumer: Consumer) -> None:
+    await broker.publish(invocation())
+    first = await take_one(consumer)
+    follow_ups = [invocation(function="next"), invocation(function="after")]
+    assert await first.ack(outcome_of(first.invocation), then=follow_ups)
+    got = await take(consumer, 2)
+    assert {d.invocation.request_id for d in got} == {one.request_id for one in follow_ups}
+
+
+async def test_a_released_message_comes_again_after_its_delay(broker: Broker, consumer: Consumer) -> None:
+    await broker.publish(invocation())
+    delivery = await take_one(consumer)
+    released_ms = now_ms()
+    assert await delivery.release(0.6, charge=True)
+    assert (await broker.depth()).delayed == 1
+    again = await take_one(consumer)
+    assert now_ms() - released_ms >= 590
+    assert (again.attempt, again.deliveries) == (2, 2)
+
+
+async def test_a_release_without_charge_is_no_attempt(broker: Broker, consumer: Consumer) -> None:
+    await broker.publish(invocation(payload=b"one\ntwo\n"))
+    assert await (await take_one(consumer)).release(0, charge=False)
+    again = await take_one(consumer)
+    assert (again.attempt, again.deliveries) == (1, 2)
+    assert again.invocation.payload == b"one\ntwo\n"
+
+
+async def test_a_dead_letter_is_set_aside_with_its_place(broker: Broker, consumer: Consumer) -> None:
+    sent = invocation()
+    await broker.publish(sent)
+    delivery = await take_one(consumer)
+    failed = msgspec.structs.replace(outcome_of(sent), status="failed", reason="RetriesExhausted")
+    assert await delivery.dead_letter(failed)
+    ended = await broker.outcome(sent.request_id)
+    assert isinstance(ended, Outcome)
+    assert (ended.status, ended.dead_letter) == ("failed", f"dead-letter/{sent.request_id}")
+    assert await nothing_comes(consumer)
+
+
+async def test_settling_twice_changes_nothing(broker: Broker, consumer: Consumer) -> None:
+    await broker.publish(invocation())
+    delivery = await take_one(consumer)
+    assert await delivery.ack()
+    assert not await delivery.ack(outcome_of(delivery.invocation), then=[invocation()])
+    assert not await delivery.release(0, charge=True)
+    assert not await delivery.dead_letter(outcome_of(delivery.invocation))
+    assert await broker.outcome(delivery.invocation.request_id) is None
+    assert await nothing_comes(consumer)
+
+
+class TestReservedConcurrency:
+    async def test_sync_over_the_limit_is_throttled(self, broker: Broker, consumer: Consumer) -> None:
+        await broker.set_limit("f", 2)
+        await broker.publish(invocation("sync"))
+        await broker.publish(invocation("sync"))
+        with pytest.raises(Throttled) as throttled:
+            await broker.publish(invocation("sync"))
+        assert throttled.value.limit == 2
+        await broker.publish(invocation("sync", function="other"))
+
+    async def test_an_ended_run_frees_its_slot(self, broker: Broker, consumer: Consumer) -> None:
+        await broker.set_limit("f", 1)
+        for _ in range(5):
+            await broker.publish(invocation("sync"))
+            assert await (await take_one(consumer)).ack()
+
+    async def test_async_over_the_limit_waits_and_runs_in_order(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        await broker.set_limit("f", 1)
+        sent = [invocation() for _ in range(4)]
+        placements = [await broker.publish(one) for one in sent]
+        assert placements[1:] == ["parked", "parked", "parked"]
+        assert (await broker.depth()).parked == 3
+        for one in sent:
+            delivery = await take_one(consumer)
+            assert delivery.invocation == one
+            assert await nothing_comes(consumer)
+            assert await delivery.ack(outcome_of(one))
+
+    async def test_parked_messages_do_not_hold_up_other_functions(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        await broker.set_limit("slow", 1)
+        for _ in range(20):
+            await broker.publish(invocation(function="slow"))
+        await broker.publish(invocation(function="quick"))
+        assert {d.invocation.function_name for d in await take(consumer, 2)} == {"slow", "quick"}
+
+    async def test_a_limit_of_zero_parks_everything(self, broker: Broker, consumer: Consumer) -> None:
+        await broker.set_limit("f", 0)
+        with pytest.raises(Throttled):
+            await broker.publish(invocation("sync"))
+        assert await broker.publish(invocation()) == "parked"
+        assert await nothing_comes(consumer)
+
+    async def test_raising_and_removing_the_limit_lets_parked_messages_go(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        await broker.set_limit("f", 1)
+        for _ in range(6):
+            await broker.publish(invocation())
+        await take_one(consumer)
+        await broker.set_limit("f", 3)
+        await take(consumer, 2)
+        assert await nothing_comes(consumer)
+        await broker.set_limit("f", None)
+        await take(consumer, 3)
+
+    async def test_a_retry_waits_without_a_slot(self, broker: Broker, consumer: Consumer) -> None:
+        await broker.set_limit("f", 1)
+        await broker.publish(invocation())
+        second = invocation()
+        await broker.publish(second)
+        assert await (await take_one(consumer)).release(30, charge=True)
+        assert (await take_one(consumer)).invocation == second
+
+    async def test_a_dead_consumer_leaks_no_slot(self, harness: Harness, broker: Broker) -> None:
+        await broker.set_limit("f", 1)
+        doomed_broker = await harness.broker()
+        doomed = await doomed_broker.consumer(capacity=1)
+        await broker.publish(invocation("sync"))
+        await take_one(doomed)
+        await harness.crash(doomed_broker, doomed)
+
+        async def can_publish() -> bool:
+            try:
+                await broker.publish(invocation("sync"))
+            except Throttled:
+                return False
+            return True
+
+        await eventually(can_publish, RECOVERY_SECONDS)
+
+
+class TestWithdrawal:
+    async def test_a_message_nobody_took_is_withdrawn_with_its_slot(self, broker: Broker) -> None:
+        await broker.set_limit("f", 1)
+        sent = invocation("sync")
+        await broker.publish(sent)
+        assert await broker.withdraw(sent)
+        await broker.publish(invocation("sync"))
+        consumer = await broker.consumer(capacity=8)
+        assert (await take_one(consumer)).invocation != sent
+        assert await nothing_comes(consumer)
+        await consumer.close()
+
+    async def test_a_running_one_keeps_running(self, broker: Broker, consumer: Consumer) -> None:
+        sent = invocation("sync")
+        await broker.publish(sent)
+        delivery = await take_one(consumer)
+        assert not await broker.withdraw(sent)
+        assert await delivery.ack()
+
+
+class TestReplies:
+    async def test_a_reply_reaches_the_one_who_asked(self, harness: Harness, broker: Broker) -> None:
+        inbox, other = await broker.inbox(), await harness.broker()
+        got: asyncio.Queue[Reply] = asyncio.Queue()
+        sent = [Reply(new_request_id(), b"%d" % n, log_tail=b"log") for n in range(20)]
+        for reply in sent:
+            inbox.expect(reply.request_id, got.put_nowait)
+        for reply in sent:
+            await other.reply(inbox.address, reply)
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert [await got.get() for _ in sent] == sent
+
+    async def test_a_reply_of_six_megabytes_arrives(self, broker: Broker) -> None:
+        inbox = await broker.inbox()
+        got: asyncio.Queue[Reply] = asyncio.Queue()
+        reply = Reply(new_request_id(), b"x" * 6_291_556)
+        inbox.expect(reply.request_id, got.put_nowait)
+        await broker.reply(inbox.address, reply)
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert await got.get() == reply
+
+    async def test_nobody_is_told_of_a_forgotten_id(self, broker: Broker) -> None:
+        inbox = await broker.inbox()
+        got: asyncio.Queue[Reply] = asyncio.Queue()
+        gone, awaited = Reply(new_request_id(), b"gone"), Reply(new_request_id(), b"awaited")
+        inbox.expect(gone.request_id, got.put_nowait)
+        inbox.forget(gone.request_id)
+        inbox.expect(awaited.request_id, got.put_nowait)
+        await broker.reply(inbox.address, gone)
+        await broker.reply(inbox.address, awaited)
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert await got.get() == awaited
+
+    async def test_a_reply_to_a_caller_that_is_gone_is_no_error(self, broker: Broker) -> None:
+        await broker.reply("nobody", Reply(new_request_id(), b""))
+
+
+class TestLeases:
+    async def test_async_messages_of_a_dead_consumer_go_to_another_uncharged(
+        self, harness: Harness, broker: Broker, consumer: Consumer
+    ) -> None:
+        doomed_broker = await harness.broker()
+        doomed = await doomed_broker.consumer(capacity=4)
+        await consumer.stop()
+        sent = [invocation() for _ in range(3)]
+        for one in sent:
+            await broker.publish(one)
+        await take(doomed, 3)
+        heir = await broker.consumer(capacity=8)
+        await harness.crash(doomed_broker, doomed)
+        inherited = await take(heir, 3, RECOVERY_SECONDS)
+        assert {d.invocation.request_id for d in inherited} == {one.request_id for one in sent}
+        assert {(d.attempt, d.deliveries) for d in inherited} == {(1, 2)}
+        await heir.close()
+
+    async def test_the_caller_of_a_dead_consumers_sync_message_is_told_and_it_never_runs_again(
+        self, harness: Harness, broker: Broker
+    ) -> None:
+        inbox = await broker.inbox()
+        doomed_broker = await harness.broker()
+        doomed = await doomed_broker.consumer(capacity=4)
+        sent = invocation("sync", reply_to=inbox.address)
+        told: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        inbox.expect(sent.request_id, told.set_result)
+        await broker.publish(sent)
+        await take_one(doomed)
+        await harness.crash(doomed_broker, doomed)
+        async with asyncio.timeout(RECOVERY_SECONDS):
+            assert (await told).failure == "Platform"
+        heir = await broker.consumer(capacity=8)
+        assert await nothing_comes(heir)
+        await heir.close()
+
+    async def test_a_live_consumer_keeps_what_it_holds_beyond_any_lease(
+        self, broker: Broker, consumer: Consumer, harness: Harness
+    ) -> None:
+        await broker.publish(invocation())
+        delivery = await take_one(consumer)
+        await consumer.stop()
+        other = await (await harness.broker()).consumer(capacity=1)
+        assert list(await other.receive(1, 7.0)) == []
+        assert await delivery.ack()
+        await other.close()
+
+    async def test_closing_gives_everything_back_at_once(self, broker: Broker, consumer: Consumer) -> None:
+        leaving = await broker.consumer(capacity=4)
+        await consumer.stop()
+        await broker.publish(invocation())
+        assert (await take_one(leaving)).deliveries == 1
+        await leaving.close()
+        await leaving.close()
+        heir = await broker.consumer(capacity=4)
+        assert (await take_one(heir, 2.0)).attempt == 1
+        await heir.close()
+
+    async def test_a_stopped_consumer_gets_no_more(self, broker: Broker, consumer: Consumer) -> None:
+        await consumer.stop()
+        await consumer.stop()
+        assert await broker.publish(invocation()) == "queued"
+        assert await nothing_comes(consumer)
+
+
+async def test_workers_are_listed_with_what_they_run(broker: Broker, consumer: Consumer) -> None:
+    named = await broker.consumer(capacity=5, runtimes=["python3.11"])
+    rows = {row.epoch: row for row in await broker.workers()}
+    assert rows[named.epoch].runtimes == ("python3.11",)
+    assert (rows[named.epoch].capacity, rows[named.epoch].alive) == (5, True)
+    assert consumer.epoch in rows
+    await named.close()
+    assert named.epoch not in {row.epoch for row in await broker.workers()}
+
+
+async def test_a_fenced_consumer_learns_that_its_lease_is_lost(harness: Harness, broker: Broker) -> None:
+    doomed_broker = await harness.broker()
+    doomed = await doomed_broker.consumer(capacity=1)
+    await broker.publish(invocation())
+    delivery = await take_one(doomed)
+    await _lapse(harness, doomed_broker, doomed)
+    heir = await broker.consumer(capacity=4)
+    assert (await take_one(heir, RECOVERY_SECONDS)).deliveries == 2
+    with pytest.raises(LeaseLost):
+        await _receive_until_lost(doomed)
+    assert not await delivery.ack(outcome_of(delivery.invocation))
+    assert await broker.outcome(delivery.invocation.request_id) == Pending(delivery.invocation.request_id)
+    await heir.close()
+
+
+async def _lapse(harness: Harness, broker: Broker, consumer: Consumer) -> None:
+    """Let the lease lapse while the consumer lives on (a zombie: stopped process, long pause)."""
+    if isinstance(consumer, MemoryConsumer):
+        consumer.lapse()
+        return
+    assert isinstance(broker, RedisBroker)
+    namespace = broker._options.namespace
+    await broker._link.call("DEL", f"{namespace}:lease:{consumer.epoch}")
+    await broker._link.run("reclaim", namespace, consumer.epoch)
+
+
+async def _receive_until_lost(consumer: Consumer) -> Sequence[Delivery]:
+    async with asyncio.timeout(RECOVERY_SECONDS):
+        while True:
+            await consumer.receive(1, 0.5)
