@@ -1,0 +1,85 @@
+"""The processes that make up a system on one machine, as the supervisor runs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from broker.settings import Settings
+from deploy.back_off import BackOff
+from deploy.child import ChildSpec
+from deploy.credentials import SECRET_VARIABLE
+from deploy.data_dir import DataDir
+from deploy.embedded_redis import EmbeddedRedis
+
+STOP_MARGIN_SECONDS = 5.0
+"""What a process gets beyond its time to drain before it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What `lightswitch up` was asked for."""
+
+    settings: Settings
+    data_dir: DataDir
+    host: str
+    port: int
+    workers: int
+    drain_seconds: float
+    embedded: bool
+    """Bring Redis along; else `settings.redis_url` names one that runs already."""
+    example: bool = False
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where this machine reaches the gateway."""
+        return f"http://{'127.0.0.1' if self.host in ('0.0.0.0', '::') else self.host}:{self.port}"
+
+
+def lightswitch_command() -> tuple[str, ...]:
+    """How to start this program again: by its script where we were started through it."""
+    script = Path(sys.argv[0])
+    if script.name == "lightswitch":
+        return (sys.executable, str(script.absolute()))
+    return (sys.executable, "-m", "deploy.cli")
+
+
+def redis_child(server: EmbeddedRedis) -> ChildSpec:
+    """Redis comes back at once: everybody waits for it."""
+    return ChildSpec("redis", server.command, server.log_file, back_off=BackOff(first_seconds=0.05))
+
+
+def worker_children(options: UpOptions) -> list[ChildSpec]:
+    """The workers, which are given no secret."""
+    environ = {name: value for name, value in _environ(options).items() if name != SECRET_VARIABLE}
+    arguments = ("worker", "--siblings", str(options.workers - 1))
+    return [_role(f"worker-{number + 1}", arguments, options, environ) for number in range(options.workers)]
+
+
+def gateway_child(options: UpOptions) -> ChildSpec:
+    """The gateway, which finds the credentials as we do."""
+    arguments = ("gateway", "--host", options.host, "--port", str(options.port))
+    return _role("gateway", arguments, options, _environ(options))
+
+
+def _environ(options: UpOptions) -> dict[str, str]:
+    return {
+        **os.environ,
+        "LIGHTSWITCH_REDIS_URL": options.settings.redis_url,
+        "AWS_ENDPOINT_URL_LAMBDA": options.endpoint_url,  # functions may invoke functions
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _role(name: str, arguments: tuple[str, ...], options: UpOptions, environ: Mapping[str, str]) -> ChildSpec:
+    drain = ("--drain-seconds", f"{options.drain_seconds:g}", "--data-dir", str(options.data_dir.path))
+    return ChildSpec(
+        name,
+        (*lightswitch_command(), *arguments, *drain),
+        options.data_dir.logs / f"{name}.log",
+        environ,
+        stop_within_seconds=options.drain_seconds + STOP_MARGIN_SECONDS,
+    )
