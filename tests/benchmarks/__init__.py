@@ -1,0 +1,1 @@
+"""What Lightswitch costs, measured beside what a Python user would pick instead."""

@@ -1,0 +1,96 @@
+"""Everything that a run measures: our system, its callers, and the peers, started when first needed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.benchmarks.client_process import ClientProcess
+from tests.benchmarks.load.callers import GENERATOR, Callers
+from tests.benchmarks.load.calls import Call, invoke
+from tests.benchmarks.measurements import Round
+from tests.benchmarks.payloads import encode, event
+from tests.benchmarks.peers.workers import PeerSystem, start_celery, start_dramatiq
+from tests.benchmarks.system.lightswitch import Lightswitch
+from tests.benchmarks.system.packages import awslambdaric_package, python_package
+
+DISTINCT_PAYLOADS = 256
+
+
+class Contestants:
+    """Owns the processes of a run; leaving the `ExitStack` that was given ends them all.
+
+    The peers use the very Redis server that our system started, each in a database of its own.
+    """
+
+    def __init__(self, scratch: Path, stack: ExitStack) -> None:
+        self._scratch = scratch
+        self._stack = stack
+        self._generator = stack.enter_context(ClientProcess(GENERATOR))
+        self._peers: tuple[PeerSystem, PeerSystem] | None = None
+        self._crowded: System | None = None
+        self.main = self._start("main")
+
+    def _start(self, name: str) -> System:
+        system = self._stack.enter_context(Lightswitch(self._scratch / name))
+        return System(system, Callers(self._generator, system.endpoint, self._scratch))
+
+    @property
+    def crowded(self) -> System:
+        """A second system of ours, for the scenarios that fill it up."""
+        if self._crowded is None:
+            self._crowded = self._start("crowded")
+        return self._crowded
+
+    def start_fresh(self, name: str) -> System:
+        """One more system of ours, of which nothing has been asked yet."""
+        return self._start(name)
+
+    def peers(self) -> tuple[PeerSystem, PeerSystem]:
+        """Celery and Dramatiq, running."""
+        if self._peers is None:
+            socket = self.main.lightswitch.redis_socket
+            self._peers = (
+                self._stack.enter_context(start_celery(socket, self._scratch)),
+                self._stack.enter_context(start_dramatiq(socket, self._scratch)),
+            )
+        return self._peers
+
+
+class System:
+    """One Lightswitch with its callers; deploys the benchmark's functions once."""
+
+    def __init__(self, lightswitch: Lightswitch, callers: Callers) -> None:
+        self.lightswitch = lightswitch
+        self.callers = callers
+        self._deployed: set[str] = set()
+
+    def need_echo(self) -> str:
+        """Name of the echo on the built-in Python runtime."""
+        return self._need("echo", "echo", runtime="python3.11")
+
+    def need_awslambdaric_echo(self) -> str:
+        """Name of the same echo under the official runtime client."""
+        return self._need("echo-awslambdaric", "echo", runtime="provided.al2023")
+
+    def need_sleeper(self) -> str:
+        return self._need("sleeper", "sleeper", runtime="python3.11")
+
+    def _need(self, name: str, source: str, *, runtime: str) -> str:
+        if name not in self._deployed:
+            provided = runtime.startswith("provided")
+            package = awslambdaric_package(source) if provided else python_package(source)
+            self.lightswitch.deploy(name, package, runtime=runtime, timeout_seconds=900)
+            self._deployed.add(name)
+        return name
+
+    def echo_calls(self, function: str, *, kind: str = "RequestResponse") -> list[Call]:
+        """Freshly signed calls of an echo, every one with a payload of its own."""
+        endpoint = self.callers.endpoint
+        payloads = [encode(event(number)) for number in range(DISTINCT_PAYLOADS)]
+        return [invoke(endpoint, function, payload, kind=kind) for payload in payloads]
+
+    def load_echo(self, function: str, connections: int, seconds: float, *, warm_seconds: float) -> Round:
+        """A round of warm request and reply."""
+        calls = self.echo_calls(function)
+        return self.callers.load(calls, connections, seconds, warm_seconds=warm_seconds)

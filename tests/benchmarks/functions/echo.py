@@ -1,0 +1,5 @@
+"""Answers what it got."""
+
+
+def handler(event: object, context: object) -> object:
+    return event

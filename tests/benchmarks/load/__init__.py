@@ -1,0 +1,1 @@
+"""The callers of Lightswitch: signed requests made beforehand, sent as fast as the answers come."""

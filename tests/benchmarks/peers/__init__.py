@@ -1,0 +1,1 @@
+"""Celery and Dramatiq, as their documentation says they are fastest."""
