@@ -57,6 +57,10 @@ class Delivery(Protocol):
     def deliveries(self) -> int:
         """1 for the first delivery; counts every time a consumer was given the message."""
 
+    @property
+    def losses(self) -> int:
+        """How often a consumer died, or lost its lease, while it held the message."""
+
     async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
         """Done: forget the message, free its concurrency slot, store `outcome`, enqueue `then`.
 
@@ -144,7 +148,8 @@ class Broker(Protocol):
     async def set_limit(self, function_name: str, limit: int | None) -> None:
         """Reserved concurrency of a function, over the whole fleet; None removes it.
 
-        Raising or removing it lets parked messages go at once.
+        Raising or removing it lets parked messages go at once. 0 throttles every sync message and lets
+        async ones pass without a slot: the worker ends them unrun (ZeroReservedConcurrency).
         """
 
     async def depth(self) -> Depth: ...

@@ -22,6 +22,7 @@ class _Message:
     invocation: Invocation
     attempt: int = 1
     deliveries: int = 1
+    losses: int = 0
 
 
 @dataclass(slots=True)
@@ -119,9 +120,14 @@ class MemoryBroker:
         """Keep a terminal state."""
         self._outcomes[outcome.request_id] = outcome
 
-    def requeue(self, message: _Message, delay_seconds: float, charge: bool) -> None:
+    def requeue(self, message: _Message, delay_seconds: float, *, charge: bool, loss: bool = False) -> None:
         """Deliver it again later."""
-        again = replace(message, attempt=message.attempt + charge, deliveries=message.deliveries + 1)
+        again = replace(
+            message,
+            attempt=message.attempt + charge,
+            deliveries=message.deliveries + 1,
+            losses=message.losses + loss,
+        )
         self._free(message.invocation)
         if delay_seconds <= 0:
             self._admit(again)
@@ -141,7 +147,7 @@ class MemoryBroker:
                 if invocation.reply_to in self._inboxes:
                     self._inboxes[invocation.reply_to].deliver(lost)
             else:
-                self.requeue(message, 0, charge=False)
+                self.requeue(message, 0, charge=False, loss=True)
         consumer.held.clear()
 
     def _gate(self, function_name: str) -> _Gate:
@@ -154,6 +160,8 @@ class MemoryBroker:
     def _admit(self, message: _Message) -> Placement:
         invocation = message.invocation
         gate = self._gate(invocation.function_name)
+        if gate.limit == 0 and invocation.kind != "sync":
+            return self._enqueue(message)
         if not gate.is_open:
             assert gate.limit is not None
             if invocation.kind == "sync":
@@ -163,6 +171,10 @@ class MemoryBroker:
             return "parked"
         if gate.limit is not None:
             gate.holders.add(invocation.request_id)
+        return self._enqueue(message)
+
+    def _enqueue(self, message: _Message) -> Placement:
+        invocation = message.invocation
         self._pending.add(invocation.request_id)
         (self._sync if invocation.kind == "sync" else self._async).append(message)
         return "delivered" if any(consumer.wake() for consumer in self._consumers) else "queued"
@@ -173,7 +185,7 @@ class MemoryBroker:
 
     def _unpark(self, function_name: str) -> None:
         gate = self._gate(function_name)
-        while gate.parked and gate.is_open:
+        while gate.parked and (gate.is_open or gate.limit == 0):
             self._admit(gate.parked.popleft())
 
 
@@ -272,6 +284,10 @@ class MemoryDelivery:
     def deliveries(self) -> int:
         return self.message.deliveries
 
+    @property
+    def losses(self) -> int:
+        return self.message.losses
+
     async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
         if self.consumer.settle(self.invocation.request_id) is None:
             return False
@@ -285,7 +301,7 @@ class MemoryDelivery:
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
         if self.consumer.settle(self.invocation.request_id) is None:
             return False
-        self.broker.requeue(self.message, delay_seconds, charge)
+        self.broker.requeue(self.message, delay_seconds, charge=charge)
         return True
 
     async def dead_letter(self, outcome: Outcome) -> bool:

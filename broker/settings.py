@@ -44,6 +44,8 @@ class Settings:
     region: str = DEFAULT_REGION
     namespace: str = "lightswitch"
     lanes: int = 16
+    retry_step_seconds: float = 60.0
+    """A failed async invocation is run again after one step, then after two (AWS: minutes)."""
     endpoint_urls: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -66,6 +68,7 @@ class Settings:
             account_id=environ.get("LIGHTSWITCH_ACCOUNT_ID") or DEFAULT_ACCOUNT_ID,
             region=environ.get("LIGHTSWITCH_REGION") or DEFAULT_REGION,
             namespace=environ.get("LIGHTSWITCH_NAMESPACE") or "lightswitch",
+            retry_step_seconds=float(environ.get("LIGHTSWITCH_RETRY_STEP_SECONDS") or 60.0),
             endpoint_urls={k: v for k, v in environ.items() if k.startswith("AWS_ENDPOINT_URL") and v},
         )
 

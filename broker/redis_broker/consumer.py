@@ -222,6 +222,10 @@ class RedisDelivery:
     def deliveries(self) -> int:
         return self._received.deliveries
 
+    @property
+    def losses(self) -> int:
+        return self._received.losses
+
     async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
         options = self._consumer.options
         stored = b"" if outcome is None else _encode_outcome(outcome)

@@ -23,6 +23,7 @@ class Received(msgspec.Struct, frozen=True):
     invocation: Invocation
     attempt: int
     deliveries: int
+    losses: int
 
 
 @lru_cache(maxsize=16384)
@@ -39,7 +40,7 @@ def lanes_of(function_name: str, version: str, lanes: int) -> tuple[int, int]:
 @lru_cache(maxsize=16384)
 def _header(kind: Kind, function_name: str, version: str, lanes: int) -> bytes:
     a, b = lanes_of(function_name, version, lanes)
-    return f"{_lane_class(kind)} {a} {b} 1 1 {function_name}\n".encode()
+    return f"{_lane_class(kind)} {a} {b} 1 1 0 {function_name}\n".encode()
 
 
 def _lane_class(kind: Kind) -> str:
@@ -60,6 +61,6 @@ def read(value: bytes) -> Received:
     try:
         header, _, body = value.partition(b"\n")
         fields = header.split(b" ")
-        return Received(_decode(body), int(fields[3]), int(fields[4]))
+        return Received(_decode(body), int(fields[3]), int(fields[4]), int(fields[5]))
     except (msgspec.MsgspecError, ValueError, IndexError) as error:
         raise Undecodable(f"a message of {len(value)} bytes is no invocation: {error}") from error

@@ -7,7 +7,8 @@ Keys, all under one prefix `P` (KEYS[1]; not for Redis Cluster):
     P:parked:FUNCTION   list  of request ids that wait behind the function's concurrency gate
     P:parked            set   of functions with a parked list
     P:gate:FUNCTION     set   of request ids that hold a slot of the function's reserved concurrency
-    P:limits            hash  function -> reserved concurrency
+    P:limits            hash  function -> reserved concurrency; 0 stops sync calls and lets async ones pass,
+                              for a worker to end them unrun
     P:delayed           zset  request id by due time (ms)
     P:workers           hash  epoch -> description
     P:capacity          hash  epoch -> how many messages it may hold
@@ -18,7 +19,7 @@ Keys, all under one prefix `P` (KEYS[1]; not for Redis Cluster):
     P:dead              stream of dead letters
     P:janitor           string whose holder moves delayed messages and watches leases
 
-The header line is `CLASS LANE_A LANE_B ATTEMPT DELIVERIES FUNCTION`. A message is in exactly one place
+The header line is `CLASS LANE_A LANE_B ATTEMPT DELIVERIES LOSSES FUNCTION`. A message is in exactly one place
 (a lane, parked, delayed, or held) and holds a slot of its function's gate only on a lane or held, so a slot
 cannot outlive its message. A worker with room is given a message by publishing it to `P:to:EPOCH` within
 the script that accepts it: one hop, and the message is already in its held set.
@@ -66,10 +67,10 @@ local function enqueue(id, value, class, a, b)
 end
 
 local function admit(id, value, fn, class, a, b)
-  local limit = call('HGET', p .. ':limits', fn)
-  if limit then
+  local limit = tonumber(call('HGET', p .. ':limits', fn) or nil)
+  if limit and not (limit == 0 and class == 'async') then
     local gate = p .. ':gate:' .. fn
-    if call('SCARD', gate) >= tonumber(limit) then
+    if call('SCARD', gate) >= limit then
       if class == 'sync' then return 'throttled:' .. limit end
       call('RPUSH', p .. ':parked:' .. fn, id)
       call('SADD', p .. ':parked', fn)
@@ -81,22 +82,22 @@ local function admit(id, value, fn, class, a, b)
 end
 
 local function header(value)
-  return string.match(value, '^(%l+) (%d+) (%d+) (%d+) (%d+) ([^\\n]+)\\n')
+  return string.match(value, '^(%l+) (%d+) (%d+) (%d+) (%d+) (%d+) ([^\\n]*)\\n')
 end
 
-local function again(id, value, charge)
-  local class, a, b, attempt, deliveries, fn = header(value)
+local function again(id, value, charge, loss)
+  local class, a, b, attempt, deliveries, losses, fn = header(value)
   local rest = string.sub(value, string.find(value, '\\n', 1, true), -1)
-  attempt, deliveries = attempt + charge, deliveries + 1
-  value = table.concat({class, a, b, attempt, deliveries, fn}, ' ') .. rest
+  value = table.concat({class, a, b, attempt + charge, deliveries + 1, losses + loss, fn}, ' ') .. rest
   call('HSET', messages, id, value)
   return value, fn, class, a, b
 end
 
 local function unpark(fn, most)
   local parked, gate = p .. ':parked:' .. fn, p .. ':gate:' .. fn
-  local limit = call('HGET', p .. ':limits', fn)
-  while most > 0 and not (limit and call('SCARD', gate) >= tonumber(limit)) do
+  local limit = tonumber(call('HGET', p .. ':limits', fn) or nil)
+  if limit == 0 then limit = nil end
+  while most > 0 and not (limit and call('SCARD', gate) >= limit) do
     local id = call('LPOP', parked)
     if not id then call('SREM', p .. ':parked', fn) return end
     local value = call('HGET', messages, id)
@@ -216,7 +217,7 @@ local id = ARGV[2]
 if call('SREM', p .. ':held:' .. ARGV[1], id) == 0 then return 0 end
 local value = call('HGET', messages, id)
 if value then
-  local value, fn, class, a, b = again(id, value, tonumber(ARGV[7]))
+  local value, fn, class, a, b = again(id, value, tonumber(ARGV[7]), 0)
   free_slot(fn, id)
   if tonumber(ARGV[6]) > 0 then
     call('ZADD', p .. ':delayed', now_ms() + tonumber(ARGV[6]), id)
@@ -252,7 +253,7 @@ for _, id in ipairs(call('ZRANGEBYSCORE', p .. ':delayed', '-inf', now_ms(), 'LI
   call('ZREM', p .. ':delayed', id)
   local value = call('HGET', messages, id)
   if value then
-    local class, a, b, _, _, fn = header(value)
+    local class, a, b, _, _, _, fn = header(value)
     admit(id, value, fn, class, a, b)
   end
 end
@@ -277,12 +278,12 @@ local unanswered = {}
 for _, id in ipairs(call('SMEMBERS', held)) do
   local value = call('HGET', messages, id)
   if value then
-    local class, _, _, _, _, fn = header(value)
+    local class, _, _, _, _, _, fn = header(value)
     if class == 'sync' then
       forget(fn, id)
       unanswered[#unanswered + 1] = value
     else
-      local value, fn, class, a, b = again(id, value, 0)
+      local value, fn, class, a, b = again(id, value, 0, 1)
       free_slot(fn, id)
       admit(id, value, fn, class, a, b)
     end

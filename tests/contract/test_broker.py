@@ -253,7 +253,7 @@ async def test_a_release_without_charge_is_no_attempt(broker: Broker, consumer: 
     await broker.publish(invocation(payload=b"one\ntwo\n"))
     assert await (await take_one(consumer)).release(0, charge=False)
     again = await take_one(consumer)
-    assert (again.attempt, again.deliveries) == (1, 2)
+    assert (again.attempt, again.deliveries, again.losses) == (1, 2, 0)
     assert again.invocation.payload == b"one\ntwo\n"
 
 
@@ -319,12 +319,17 @@ class TestReservedConcurrency:
         await broker.publish(invocation(function="quick"))
         assert {d.invocation.function_name for d in await take(consumer, 2)} == {"slow", "quick"}
 
-    async def test_a_limit_of_zero_parks_everything(self, broker: Broker, consumer: Consumer) -> None:
+    async def test_a_limit_of_zero_throttles_sync_and_passes_async_on_to_be_ended(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        await broker.set_limit("f", 1)
+        for _ in range(3):
+            await broker.publish(invocation())
         await broker.set_limit("f", 0)
         with pytest.raises(Throttled):
             await broker.publish(invocation("sync"))
-        assert await broker.publish(invocation()) == "parked"
-        assert await nothing_comes(consumer)
+        assert await broker.publish(invocation()) != "parked"
+        await take(consumer, 4)
 
     async def test_raising_and_removing_the_limit_lets_parked_messages_go(
         self, broker: Broker, consumer: Consumer
@@ -437,7 +442,7 @@ class TestLeases:
         await harness.crash(doomed_broker, doomed)
         inherited = await take(heir, 3, RECOVERY_SECONDS)
         assert {d.invocation.request_id for d in inherited} == {one.request_id for one in sent}
-        assert {(d.attempt, d.deliveries) for d in inherited} == {(1, 2)}
+        assert {(d.attempt, d.deliveries, d.losses) for d in inherited} == {(1, 2, 1)}
         await heir.close()
 
     async def test_the_caller_of_a_dead_consumers_sync_message_is_told_and_it_never_runs_again(

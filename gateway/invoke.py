@@ -1,0 +1,290 @@
+"""Invoke, the hot path: from an HTTP request to a message on the broker, and back.
+
+Plain ASGI, off FastAPI's routing and models: a request that meets a warm environment should cost the
+gateway little more than reading it, checking its signature and two writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from broker.errors import BrokerUnavailable, FunctionNotFound, Throttled
+from broker.interface import Broker, ReplyInbox
+from broker.invocation import Invocation, Reply, new_request_id, now_ms
+from broker.registry.interface import Registry
+from broker.registry.model import FunctionConfig, FunctionRecord
+from gateway.auth import SignatureVerifier
+from gateway.errors import ApiError
+from gateway.invoke_request import SYNC_LIMIT_BYTES, InvokeRequest, is_invoke, parse
+from gateway.invoke_tracing import InvokeTracing
+from gateway.lambda_api.errors import conflict
+from gateway.lambda_api.qualifiers import FunctionNames
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+QUEUE_PATIENCE_SECONDS = 60.0
+"""How long a caller waits beyond the function's own time: for a slot and for its environment's start."""
+_WATCH_AFTER_SECONDS = 0.1
+_MOST_EVENT_AGE_MS = 6 * 3600 * 1000
+
+
+class CallerGone(Exception):
+    """The caller hung up; nobody reads an answer."""
+
+
+class Invoke:
+    """The ASGI callable for `POST /2015-03-31/functions/NAME/invocations`."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        inbox: ReplyInbox,
+        registry: Registry,
+        verifier: SignatureVerifier,
+        names: FunctionNames,
+        tracing: InvokeTracing,
+    ) -> None:
+        self._broker = broker
+        self._inbox = inbox
+        self._registry = registry
+        self._verifier = verifier
+        self._names = names
+        self._tracing = tracing
+        self._loop = asyncio.get_running_loop()
+
+    @staticmethod
+    def handles(scope: Scope) -> bool:
+        """Whether a request is for this path."""
+        return is_invoke(scope["method"], scope["raw_path"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = new_request_id()
+        try:
+            status, headers, body = await self._answer(scope, receive, request_id)
+        except ApiError as error:
+            status, headers, body = error.status, error.raw_headers(request_id), error.body()
+        except CallerGone:
+            return
+        headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, request_id: str
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        body = await _read_body(receive)
+        raw_path, query_string, headers = scope["raw_path"], scope["query_string"], scope["headers"]
+        self._verifier.verify(scope["method"], raw_path, query_string, headers, body)
+        request = parse(raw_path, query_string, headers, body)
+        record, config, qualifier = await self._function(request)
+        base = [(b"x-amzn-requestid", request_id.encode())]
+        if request.type == "DryRun":
+            return 204, base, b""
+        span = self._tracing.begin(headers, record.name, request_id)
+        try:
+            invocation = self._invocation(request, record, config, qualifier, request_id, span.carried)
+            if request.type == "Event":
+                await self._publish(invocation)
+                return 202, base, b""
+            reply = await self._call(invocation, config, receive)
+        finally:
+            span.end()
+        return 200, base + _reply_headers(reply), reply.payload
+
+    async def _function(self, request: InvokeRequest) -> tuple[FunctionRecord, FunctionConfig, str]:
+        name, qualifier = self._names.parse(request.function_name, request.qualifier)
+        record = self._registry.cached(name)
+        if record is None:
+            try:
+                record = await self._registry.get(name)
+            except FunctionNotFound:
+                raise self._names.not_found(name, qualifier) from None
+            except BrokerUnavailable as error:
+                raise _unavailable(str(error)) from error
+        config = self._names.resolve(record, qualifier, random.random)
+        if config.state != "Active":
+            raise _not_ready(self._names.arn(name), config)
+        return record, config, qualifier
+
+    def _invocation(
+        self,
+        request: InvokeRequest,
+        record: FunctionRecord,
+        config: FunctionConfig,
+        qualifier: str,
+        request_id: str,
+        trace: tuple[str, str],
+    ) -> Invocation:
+        now = now_ms()
+        is_async = request.type == "Event"
+        life_ms = _MOST_EVENT_AGE_MS if is_async else round(_patience_seconds(config) * 1000)
+        return Invocation(
+            request_id=request_id,
+            kind="async" if is_async else "sync",
+            function_name=record.name,
+            version=config.version,
+            generation=record.generation,
+            invoked_arn=self._names.arn(record.name, qualifier),
+            payload=request.payload,
+            accepted_ms=now,
+            deadline_ms=now + life_ms,
+            reply_to="" if is_async else self._inbox.address,
+            trace_header=trace[0],
+            traceparent=trace[1],
+            client_context=request.client_context,
+            log_tail=request.log_tail,
+            qualifier=qualifier,
+        )
+
+    async def _publish(self, invocation: Invocation) -> None:
+        try:
+            await self._broker.publish(invocation)
+        except Throttled:
+            raise _throttled() from None
+        except BrokerUnavailable as error:
+            raise _unavailable(str(error)) from error
+
+    async def _call(self, invocation: Invocation, config: FunctionConfig, receive: Receive) -> Reply:
+        """Publish and wait for the reply. Raises ApiError, CallerGone."""
+        waiting: asyncio.Future[Reply] = self._loop.create_future()
+        self._inbox.expect(invocation.request_id, lambda reply: _finish(waiting, reply))
+        watch = _Watch(self._loop, waiting, receive, _patience_seconds(config))
+        try:
+            await self._publish(invocation)
+            reply = await waiting
+        except (CallerGone, TimeoutError, asyncio.CancelledError) as error:
+            await self._withdraw(invocation)
+            if isinstance(error, TimeoutError):
+                raise _unanswered(_patience_seconds(config)) from None
+            raise
+        finally:
+            watch.end()
+            self._inbox.forget(invocation.request_id)
+        if reply.failure == "Platform":
+            raise _platform_failed(reply)
+        return reply
+
+    async def _withdraw(self, invocation: Invocation) -> None:
+        """Free what a caller held that no longer waits; a run that has begun goes on, as on Lambda."""
+        with contextlib.suppress(BrokerUnavailable):
+            await asyncio.shield(self._broker.withdraw(invocation))
+
+
+class _Watch:
+    """Looks after a caller that waits for long: notices that it hung up, and gives up at its deadline.
+
+    A short call costs one timer; only a longer one gets a task that reads the connection.
+    """
+
+    __slots__ = ("_loop", "_patience_seconds", "_receive", "_task", "_timer", "_waiting")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        waiting: asyncio.Future[Reply],
+        receive: Receive,
+        patience_seconds: float,
+    ) -> None:
+        self._loop = loop
+        self._waiting = waiting
+        self._receive = receive
+        self._patience_seconds = patience_seconds
+        self._task: asyncio.Task[None] | None = None
+        self._timer = loop.call_later(_WATCH_AFTER_SECONDS, self._begin)
+
+    def end(self) -> None:
+        """The call is over."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._look(), name="watch-caller")
+
+    async def _look(self) -> None:
+        failure: Exception = TimeoutError()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_seconds):
+                while (await self._receive())["type"] != "http.disconnect":
+                    pass
+                failure = CallerGone()
+        if not self._waiting.done():
+            self._waiting.set_exception(failure)
+
+
+def _finish(waiting: asyncio.Future[Reply], reply: Reply) -> None:
+    if not waiting.done():
+        waiting.set_result(reply)
+
+
+async def _read_body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    chunks, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CallerGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size <= 2 * SYNC_LIMIT_BYTES:  # more is read and dropped: the answer says that it is too large
+            chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _patience_seconds(config: FunctionConfig) -> float:
+    return config.timeout_seconds + QUEUE_PATIENCE_SECONDS
+
+
+def _reply_headers(reply: Reply) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"x-amz-executed-version", reply.executed_version.encode()),
+    ]
+    if reply.failure:
+        headers.append((b"x-amz-function-error", reply.failure.encode()))
+    if reply.log_tail:
+        headers.append((b"x-amz-log-result", base64.b64encode(reply.log_tail)))
+    return headers
+
+
+def _throttled() -> ApiError:
+    return ApiError(
+        "TooManyRequestsException",
+        429,
+        "Rate Exceeded.",
+        members={"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"},
+        headers={"Retry-After": "1"},
+    )
+
+
+def _unavailable(reason: str) -> ApiError:
+    return ApiError("ServiceException", 503, reason, message_member="Message", fault="Service")
+
+
+def _unanswered(patience_seconds: float) -> ApiError:
+    text = f"No worker answered within {patience_seconds:g} seconds; the function may have run."
+    return ApiError("ServiceException", 500, text, message_member="Message", fault="Service")
+
+
+def _platform_failed(reply: Reply) -> ApiError:
+    text = reply.payload.decode("utf-8", "replace")
+    return ApiError("ServiceException", 500, text, message_member="Message", fault="Service")
+
+
+def _not_ready(arn: str, config: FunctionConfig) -> ApiError:
+    if config.state == "Failed":
+        return conflict(f"The function {arn} is in the Failed state: {config.state_reason}")
+    return conflict(
+        "The operation cannot be performed at this time. The function is currently in the following state:"
+        f" {config.state}"
+    )

@@ -1,0 +1,68 @@
+"""The trace context of a call: read from its headers, made where it has none, carried in the message."""
+
+from __future__ import annotations
+
+from broker.tracing import (
+    Tracing,
+    context_of,
+    new_trace_header,
+    trace_header_of,
+    traceparent_from,
+    traceparent_of,
+)
+from gateway.auth import Headers
+
+
+class CallSpan:
+    """The gateway's span of one call; `carried` is its X-Amzn-Trace-Id and its traceparent."""
+
+    __slots__ = ("carried",)
+
+    def __init__(self, carried: tuple[str, str]) -> None:
+        self.carried = carried
+
+    def end(self) -> None:
+        """The call was answered."""
+
+
+class _RecordedSpan(CallSpan):
+    __slots__ = ("_span",)
+
+    def __init__(self, carried: tuple[str, str], span: object) -> None:
+        super().__init__(carried)
+        self._span = span
+
+    def end(self) -> None:
+        self._span.end()  # type: ignore[attr-defined]
+
+
+class InvokeTracing:
+    """Begins a span for each call while tracing is on; else only passes on what the caller sent."""
+
+    def __init__(self, tracing: Tracing) -> None:
+        self._tracing = tracing
+
+    def begin(self, headers: Headers, function_name: str, request_id: str) -> CallSpan:
+        """Read `traceparent` and `X-Amzn-Trace-Id`; the former wins where they disagree."""
+        traceparent = trace_header = ""
+        for name, value in headers:
+            if name == b"traceparent":
+                traceparent = value.decode("latin-1")
+            elif name == b"x-amzn-trace-id":
+                trace_header = value.decode("latin-1")
+        if self._tracing.enabled:
+            return self._record(traceparent or traceparent_of(trace_header), function_name, request_id)
+        shown = (traceparent and trace_header_of(traceparent)) or trace_header or new_trace_header()
+        return CallSpan((shown, traceparent))
+
+    def _record(self, parent: str, function_name: str, request_id: str) -> CallSpan:
+        from opentelemetry.trace import SpanKind
+
+        span = self._tracing.tracer.start_span(
+            f"invoke {function_name}",
+            context_of(parent),
+            SpanKind.SERVER,
+            {"faas.name": function_name, "faas.invocation_id": request_id, "faas.trigger": "http"},
+        )
+        traceparent = traceparent_from(span)
+        return _RecordedSpan((trace_header_of(traceparent), traceparent), span)

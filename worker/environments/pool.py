@@ -1,0 +1,267 @@
+"""Which environment runs the next invocation: a warm one, one that is about to be free, or a new one.
+
+Environments of one configuration form a fleet. The most recently used idle one goes first, so that few
+stay warm and the rest age out. An invocation that finds none asks for a new one and takes whichever is
+free first: the new one, or one that another invocation gives back meanwhile; so a burst of short calls
+needs few environments. Capacity is memory: idle environments make room for others, oldest first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+
+from worker.environments.interface import Environment, EnvironmentFactory, EnvironmentSpec, InitFailed
+from worker.environments.lifecycle import State
+from worker.journal import Journal
+
+log = logging.getLogger(__name__)
+
+
+class NoRoom(Exception):
+    """The function's memory setting is larger than all that this worker may give."""
+
+
+class NotStarted(Exception):
+    """A new environment did not come up; its journal has what it wrote."""
+
+    def __init__(self, failure: InitFailed, spec: EnvironmentSpec, journal: Journal) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.spec = spec
+        self.journal = journal
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """An environment with its journal. `fresh` until its first run has reported the init time."""
+
+    environment: Environment
+    journal: Journal
+    fleet: Fleet
+    fresh: bool = True
+    idle_since: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Fleet:
+    """The environments of one function version in one configuration."""
+
+    key: str
+    spec: EnvironmentSpec
+    idle: list[Place] = field(default_factory=list)
+    waiting: deque[asyncio.Future[Place]] = field(default_factory=deque)
+    starting: int = 0
+    live: int = 0
+    """Environments in any state, starting and busy ones included."""
+    retired: bool = False
+
+    @property
+    def wants_more(self) -> bool:
+        return self.starting < len(self.waiting)
+
+    def next_waiting(self) -> asyncio.Future[Place] | None:
+        """The invocation that has waited longest, if any still waits."""
+        while self.waiting:
+            future = self.waiting.popleft()
+            if not future.done():
+                return future
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """`memory_mb` bounds the sum of live environments' memory settings; `starts` those at one time."""
+
+    memory_mb: int
+    starts: int = 16
+    keep_alive_seconds: float = 600.0
+
+
+class Pool:
+    """All environments of one worker."""
+
+    def __init__(
+        self, factory: EnvironmentFactory, limits: PoolLimits, journal: Callable[[EnvironmentSpec], Journal]
+    ) -> None:
+        self._factory = factory
+        self._limits = limits
+        self._journal = journal
+        self._fleets: dict[str, Fleet] = {}
+        self._current: dict[tuple[str, str], Fleet] = {}
+        self._idle: dict[Place, None] = {}  # oldest first
+        self._hungry: dict[Fleet, None] = {}
+        self._used_mb = 0
+        self._starts = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def acquire(self, key: str, spec: EnvironmentSpec) -> Place:
+        """A ready environment for one run; give it back with `release`.
+
+        `key` names the configuration. Raises NotStarted where a new environment did not come up, NoRoom,
+        OSError where the machine has no resources left.
+        """
+        fleet = self._fleets.get(key) or self._found(key, spec)
+        if fleet.idle:
+            place = fleet.idle.pop()
+            del self._idle[place]
+            return place
+        if spec.memory_mb > self._limits.memory_mb:
+            raise NoRoom(
+                f"{spec.function_name} needs {spec.memory_mb} MB; this worker has {self._limits.memory_mb} MB"
+            )
+        return await self._wait(fleet)
+
+    def release(self, place: Place) -> None:
+        """A run is over: the environment is free again, or gone."""
+        if place.environment.state is not State.IDLE:
+            self._removed(place)
+        elif place.fleet.retired:
+            self._discard(place)
+        elif (waiting := place.fleet.next_waiting()) is not None:
+            waiting.set_result(place)
+        else:
+            place.idle_since = time.monotonic()
+            place.fleet.idle.append(place)
+            self._idle[place] = None
+            if self._hungry:
+                self._feed()
+
+    def reap(self) -> None:
+        """Stop environments that have been idle for longer than the keep-alive."""
+        oldest_allowed = time.monotonic() - self._limits.keep_alive_seconds
+        for place in [p for p in self._idle if p.idle_since < oldest_allowed]:
+            self._evict(place)
+        for fleet in [f for f in self._fleets.values() if not f.live and not f.waiting]:
+            del self._fleets[fleet.key]
+            del self._current[fleet.spec.function_name, fleet.spec.version]
+
+    async def close(self) -> None:
+        """Stop every idle environment and wait for those that are starting or stopping."""
+        for fleet in self._fleets.values():
+            fleet.retired = True
+        for place in list(self._idle):
+            self._evict(place)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def census(self) -> dict[str, int]:
+        """Environments idle and starting, and the memory promised to all."""
+        return {"idle": len(self._idle), "starting": self._starts, "memory_mb": self._used_mb}
+
+    def _found(self, key: str, spec: EnvironmentSpec) -> Fleet:
+        """A new configuration; it retires the one that the function version had before."""
+        fleet = self._fleets[key] = Fleet(key, spec)
+        before = self._current.get((spec.function_name, spec.version))
+        self._current[spec.function_name, spec.version] = fleet
+        if before is not None:
+            before.retired = True
+            del self._fleets[before.key]
+            for place in list(before.idle):
+                self._evict(place)
+        return fleet
+
+    async def _wait(self, fleet: Fleet) -> Place:
+        waiting: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        fleet.waiting.append(waiting)
+        self._hungry[fleet] = None
+        self._feed()
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+                self.release(waiting.result())
+            raise
+
+    def _feed(self) -> None:
+        """Start what is wanted, as far as the limits allow; the rest is asked again when room appears."""
+        for fleet in list(self._hungry):
+            while fleet.wants_more:
+                if self._starts >= self._limits.starts or not self._make_room(fleet.spec.memory_mb):
+                    return
+                self._start(fleet)
+            del self._hungry[fleet]
+
+    def _make_room(self, memory_mb: int) -> bool:
+        while self._used_mb + memory_mb > self._limits.memory_mb:
+            if not self._idle:
+                return False
+            self._evict(next(iter(self._idle)))
+        return True
+
+    def _start(self, fleet: Fleet) -> None:
+        fleet.starting += 1
+        fleet.live += 1
+        self._starts += 1
+        self._used_mb += fleet.spec.memory_mb
+        journal = self._journal(fleet.spec)
+        place: Place
+
+        def gone() -> None:
+            self._died_idle(place)
+
+        environment = self._factory.create(fleet.spec, journal.output, gone)
+        journal.log_stream = environment.log_stream
+        place = Place(environment, journal, fleet)
+        self._spawn(self._bring_up(place), f"start-{fleet.spec.function_name}")
+
+    async def _bring_up(self, place: Place) -> None:
+        fleet = place.fleet
+        try:
+            await place.environment.start()
+        except InitFailed as failure:
+            self._not_started(place, NotStarted(failure, fleet.spec, place.journal))
+        except OSError as failure:
+            self._not_started(place, failure)
+        else:
+            self.release(place)
+        finally:
+            fleet.starting -= 1
+            self._starts -= 1
+            if fleet.wants_more:
+                self._hungry[fleet] = None
+            self._feed()
+
+    def _not_started(self, place: Place, failure: Exception) -> None:
+        """The one who waited longest is told."""
+        self._removed(place)
+        waiting = place.fleet.next_waiting()
+        if waiting is not None:
+            waiting.set_exception(failure)
+
+    def _evict(self, place: Place) -> None:
+        place.fleet.idle.remove(place)
+        del self._idle[place]
+        self._discard(place)
+
+    def _discard(self, place: Place) -> None:
+        self._removed(place)
+        self._spawn(place.environment.stop(), f"stop-{place.fleet.spec.function_name}")
+
+    def _removed(self, place: Place) -> None:
+        self._used_mb -= place.fleet.spec.memory_mb
+        place.fleet.live -= 1
+        if place.fleet.waiting:
+            self._hungry[place.fleet] = None
+        if self._hungry:
+            asyncio.get_running_loop().call_soon(self._feed)
+
+    def _died_idle(self, place: Place) -> None:
+        if place in self._idle:
+            place.fleet.idle.remove(place)
+            del self._idle[place]
+            self._removed(place)
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("environment_task_failed", extra={"task": task.get_name()}, exc_info=error)

@@ -1,0 +1,159 @@
+"""One delivery from its arrival to its settlement."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound
+from broker.interface import Broker, Delivery
+from broker.invocation import Invocation, Reply, now_ms
+from worker.environments.interface import Work
+from worker.environments.pool import NoRoom, NotStarted, Place, Pool
+from worker.functions import Function, Functions
+from worker.metering import Usage
+from worker.run_tracing import RunTracing
+from worker.settlement import Settlement
+from worker.verdict import Verdict, of_failed_init, of_platform, of_run
+
+log = logging.getLogger(__name__)
+
+MOST_LOSSES = 4
+"""A message whose workers died this often takes workers down: it is set aside."""
+
+
+class Executor:
+    """Runs deliveries; each call of `execute` handles one and settles it, whatever happens."""
+
+    def __init__(
+        self, broker: Broker, functions: Functions, pool: Pool, settlement: Settlement, tracing: RunTracing
+    ) -> None:
+        self._broker = broker
+        self._functions = functions
+        self._pool = pool
+        self._settlement = settlement
+        self._tracing = tracing
+
+    async def execute(self, delivery: Delivery) -> None:
+        """Run the delivery and settle it. Cancelled (drain is over): hand it back and stop its run."""
+        try:
+            if delivery.invocation.kind == "async":
+                await self._execute_async(delivery)
+            else:
+                await self._execute_sync(delivery)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._hand_back(delivery))
+            raise
+        except BrokerUnavailable as error:
+            # The lease keeps the message ours, or gives it to another worker.
+            log.error(
+                "not_settled", extra={"request_id": delivery.invocation.request_id, "reason": str(error)}
+            )
+        except Exception:
+            log.critical(
+                "execution_failed", extra={"request_id": delivery.invocation.request_id}, exc_info=True
+            )
+            await self._fail(delivery)
+
+    async def _execute_sync(self, delivery: Delivery) -> None:
+        invocation = delivery.invocation
+        if now_ms() < invocation.deadline_ms:
+            verdict, _ = await self._run(delivery)
+            await self._answer(invocation, verdict)
+        await delivery.ack()
+
+    async def _execute_async(self, delivery: Delivery) -> None:
+        if delivery.losses >= MOST_LOSSES:
+            poison = of_platform(f"{delivery.losses} workers died while they held it")
+            await self._settlement.give_up(delivery, "WorkersLost", poison)
+            return
+        verdict, function = await self._run(delivery)
+        record = function.record if function else None
+        if verdict.error_type == "ResourceNotFoundException":
+            await self._settlement.give_up(delivery, "FunctionNotFound", verdict)
+        elif verdict.error_type in ("EventAgeExceeded", "ZeroReservedConcurrency"):
+            await self._settlement.end_unrun(delivery, verdict, record)
+        else:
+            await self._settlement.settle(delivery, verdict, record)
+
+    async def _run(self, delivery: Delivery) -> tuple[Verdict, Function | None]:
+        invocation = delivery.invocation
+        received_ns = self._tracing.now_ns()
+        function: Function | None = None
+        try:
+            function = await self._functions.resolve(invocation)
+            if invocation.kind == "async" and (unrun := self._settlement.unrun(delivery, function.record)):
+                return Verdict(b"", "Unhandled", unrun), function
+            place = await self._pool.acquire(function.key, function.spec)
+        except NotStarted as error:
+            return _not_started(error, invocation), function
+        except FunctionNotFound as error:
+            return Verdict(str(error).encode(), "Platform", "ResourceNotFoundException"), None
+        except (BrokerError, NoRoom, OSError) as error:
+            log.error("not_run", extra={"request_id": invocation.request_id, "reason": str(error)})
+            return of_platform(str(error)), function
+        return await self._run_in(place, function, invocation, received_ns), function
+
+    async def _run_in(
+        self, place: Place, function: Function, invocation: Invocation, received_ns: int
+    ) -> Verdict:
+        spec, journal = function.spec, place.journal
+        request_id = invocation.request_id
+        init_ms = place.environment.init_duration_ms if place.fresh else 0.0
+        fresh, place.fresh = place.fresh, False
+        journal.begin(request_id, spec.version, keep_tail=invocation.log_tail)
+        started_ns = self._tracing.now_ns()
+        work = Work(
+            request_id,
+            invocation.payload,
+            now_ms() + spec.timeout_seconds * 1000,
+            invocation.invoked_arn,
+            invocation.trace_header,
+            invocation.client_context,
+        )
+        try:
+            result = await place.environment.run(work)
+        finally:
+            self._pool.release(place)
+        verdict = of_run(request_id, result.outcome)
+        if verdict.log_note:
+            journal.note(verdict.log_note)
+        usage = Usage(result.duration_ms, init_ms, spec.memory_mb, result.max_memory_used_mb)
+        tail = journal.end(request_id, usage)
+        self._tracing.record(invocation, spec, verdict, received_ns, started_ns, init_ms if fresh else None)
+        return replace(verdict, log_tail=tail) if tail else verdict
+
+    async def _answer(self, invocation: Invocation, verdict: Verdict) -> None:
+        if invocation.reply_to:
+            reply = Reply(
+                invocation.request_id, verdict.payload, verdict.failure, invocation.version, verdict.log_tail
+            )
+            await self._broker.reply(invocation.reply_to, reply)
+
+    async def _fail(self, delivery: Delivery) -> None:
+        """A mistake of ours: the caller is told, an async message is tried again later."""
+        verdict = of_platform("The worker failed; its log says why.")
+        if delivery.invocation.kind == "async":
+            await self._settlement.settle(delivery, verdict, None)
+        else:
+            await self._answer(delivery.invocation, verdict)
+            await delivery.ack()
+
+    async def _hand_back(self, delivery: Delivery) -> None:
+        """The worker stops: an async message goes to others uncharged; a sync one may have run already."""
+        invocation = delivery.invocation
+        if invocation.kind == "async":
+            await delivery.release(0, charge=False)
+        else:
+            await self._answer(invocation, of_platform("The worker that ran the function was stopped."))
+            await delivery.ack()
+
+
+def _not_started(error: NotStarted, invocation: Invocation) -> Verdict:
+    verdict = of_failed_init(error.failure)
+    usage = Usage(0.0, error.failure.duration_ms, error.spec.memory_mb, 0)
+    error.journal.begin(invocation.request_id, error.spec.version, keep_tail=invocation.log_tail)
+    error.journal.note(verdict.log_note)
+    tail = error.journal.end(invocation.request_id, usage)
+    return replace(verdict, log_tail=tail)

@@ -1,0 +1,36 @@
+"""What a run costs: milliseconds that code ran, rounded up, with the memory it was given."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One run as it is billed. `init_ms` is 0 unless the run had to start its environment."""
+
+    duration_ms: float
+    init_ms: float
+    memory_mb: int
+    max_memory_used_mb: int
+
+    @property
+    def billed_ms(self) -> int:
+        """Handler and init time together, rounded up to a whole millisecond (AWS, since August 2025)."""
+        return max(1, math.ceil(self.duration_ms + self.init_ms))
+
+    @property
+    def gb_seconds(self) -> float:
+        """The billed amount."""
+        return self.billed_ms / 1000 * self.memory_mb / 1024
+
+
+def report_line(request_id: str, usage: Usage) -> str:
+    """The REPORT line that ends a run's log, as AWS writes it."""
+    init = f"Init Duration: {usage.init_ms:.2f} ms\t" if usage.init_ms else ""
+    return (
+        f"REPORT RequestId: {request_id}\tDuration: {usage.duration_ms:.2f} ms\t"
+        f"Billed Duration: {usage.billed_ms} ms\tMemory Size: {usage.memory_mb} MB\t"
+        f"Max Memory Used: {usage.max_memory_used_mb} MB\t{init}\n"
+    )
