@@ -1,0 +1,95 @@
+"""Records that destinations receive, against the shape that AWS documents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from broker.destinations import destination, follow_up, function_of, record
+from broker.invocation import LATEST, Invocation
+from broker.registry.model import Alias, EventInvokeConfig, FunctionConfig, FunctionRecord
+
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:f"
+
+
+def cause(payload: bytes = b'{"n":1}', qualifier: str = "", hops: int = 0) -> Invocation:
+    arn = f"{ARN}:{qualifier}" if qualifier else ARN
+    return Invocation(
+        "id-1",
+        "async",
+        "f",
+        LATEST,
+        1,
+        arn,
+        payload,
+        0,
+        1,
+        trace_header="Root=1",
+        qualifier=qualifier,
+        hops=hops,
+    )
+
+
+def target() -> FunctionRecord:
+    config = FunctionConfig(LATEST, "python3.11", "a.b", "role", "", 1, "", "")
+    return FunctionRecord("t", 7, config, aliases={"live": Alias("live", "3", "r")})
+
+
+def parsed(**changes: Any) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"condition": "Success", "runs": 1, "response": b'{"ok":true}'}
+    document: dict[str, Any] = json.loads(record(cause(), **{**arguments, **changes}))
+    return document
+
+
+def test_a_success_record_has_request_and_response() -> None:
+    document = parsed()
+    assert document.pop("timestamp").endswith("Z")
+    assert document == {
+        "version": "1.0",
+        "requestContext": {
+            "requestId": "id-1",
+            "functionArn": f"{ARN}:$LATEST",
+            "condition": "Success",
+            "approximateInvokeCount": 1,
+        },
+        "requestPayload": {"n": 1},
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"},
+        "responsePayload": {"ok": True},
+    }
+
+
+def test_a_failure_record_names_the_function_error() -> None:
+    document = parsed(condition="RetriesExhausted", runs=3, function_error="Unhandled")
+    assert document["requestContext"]["approximateInvokeCount"] == 3
+    assert document["responseContext"]["functionError"] == "Unhandled"
+
+
+def test_an_invocation_that_never_ran_has_no_response() -> None:
+    document = parsed(condition="ZeroReservedConcurrency", runs=0, response=None)
+    assert document["requestContext"]["approximateInvokeCount"] == 0
+    assert "responseContext" not in document
+    assert "responsePayload" not in document
+
+
+def test_a_payload_that_is_no_json_becomes_a_string() -> None:
+    assert parsed(response=b"not json")["responsePayload"] == "not json"
+
+
+def test_the_qualifier_stays_in_the_arn() -> None:
+    document = json.loads(record(cause(qualifier="live"), "Success", 1, b"1"))
+    assert document["requestContext"]["functionArn"] == f"{ARN}:live"
+
+
+def test_the_condition_chooses_the_destination() -> None:
+    config = EventInvokeConfig(0, on_success="s", on_failure="f")
+    assert destination(config, "Success") == "s"
+    assert destination(config, "EventAgeExceeded") == "f"
+    assert destination(None, "Success") == ""
+
+
+def test_a_follow_up_runs_the_version_behind_an_alias_and_counts_the_hop() -> None:
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:t:live"
+    made = follow_up(cause(hops=2), target(), arn, b"{}")
+    assert (made.function_name, made.version, made.invoked_arn, made.generation) == ("t", "3", arn, 7)
+    assert (made.kind, made.hops, made.trace_header) == ("async", 3, "Root=1")
+    assert function_of(arn) == "t"

@@ -1,0 +1,229 @@
+"""Which environment runs what: reuse, bursts, room, retirement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from worker.environments.interface import EnvironmentSpec, InitFailed, OnOutput, RunResult, Succeeded, Work
+from worker.environments.lifecycle import State, move
+from worker.environments.pool import NoRoom, NotStarted, Place, Pool, PoolLimits
+from worker.journal import Journal
+
+
+def spec(function_name: str = "f", memory_mb: int = 128) -> EnvironmentSpec:
+    return EnvironmentSpec(
+        function_name,
+        "$LATEST",
+        f"arn:{function_name}",
+        "python3.11",
+        "a.b",
+        3,
+        memory_mb,
+        512,
+        {},
+        Path("/"),
+        "r",
+        "g",
+    )
+
+
+class ManualEnvironment:
+    """An environment whose start the test finishes by hand."""
+
+    def __init__(self, made_for: EnvironmentSpec, on_gone: Callable[[], None]) -> None:
+        self.spec = made_for
+        self.state = State.STARTING
+        self.log_stream = "stream"
+        self.init_duration_ms = 1.0
+        self.on_gone = on_gone
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.stopped = False
+
+    async def start(self) -> None:
+        await self.started
+        self.state = move(self.state, State.IDLE)
+
+    async def run(self, work: Work) -> RunResult:
+        return RunResult(Succeeded(work.payload), 1.0, 30)
+
+    async def stop(self) -> None:
+        self.stopped = True
+        self.state = State.GONE
+
+
+class ManualFactory:
+    def __init__(self) -> None:
+        self.made: list[ManualEnvironment] = []
+
+    def runtimes(self) -> tuple[str, ...]:
+        return ()
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def create(
+        self, made_for: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]
+    ) -> ManualEnvironment:
+        self.made.append(ManualEnvironment(made_for, on_gone))
+        return self.made[-1]
+
+
+@pytest.fixture
+def factory() -> ManualFactory:
+    return ManualFactory()
+
+
+def pool_of(factory: ManualFactory, memory_mb: int = 1024, starts: int = 16, keep_alive: float = 600) -> Pool:
+    def journal(made_for: EnvironmentSpec) -> Journal:
+        return Journal(lambda function, stream, text: None, made_for.function_name)
+
+    return Pool(factory, PoolLimits(memory_mb, starts, keep_alive), journal)
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def warm(
+    pool: Pool, factory: ManualFactory, made_for: EnvironmentSpec | None = None, key: str = "f"
+) -> Place:
+    asking = asyncio.create_task(pool.acquire(key, made_for or spec()))
+    await settle()
+    factory.made[-1].started.set_result(None)
+    return await asking
+
+
+async def test_the_most_recently_used_idle_environment_goes_first(factory: ManualFactory) -> None:
+    pool = pool_of(factory)
+    first, second = await warm(pool, factory), await warm(pool, factory)
+    pool.release(first)
+    pool.release(second)
+    assert await pool.acquire("f", spec()) is second
+    assert await pool.acquire("f", spec()) is first
+
+
+async def test_who_waits_takes_an_environment_that_is_freed_before_the_new_one_is_up(
+    factory: ManualFactory,
+) -> None:
+    pool = pool_of(factory)
+    busy = await warm(pool, factory)
+    asking = asyncio.create_task(pool.acquire("f", spec()))
+    await settle()
+    assert len(factory.made) == 2
+    pool.release(busy)
+    assert await asking is busy
+    factory.made[1].started.set_result(None)
+    await settle()
+    assert (await pool.acquire("f", spec())).environment is factory.made[1]
+
+
+async def test_a_burst_starts_no_more_than_allowed_at_one_time(factory: ManualFactory) -> None:
+    pool = pool_of(factory, memory_mb=10_000, starts=3)
+    asking = [asyncio.create_task(pool.acquire("f", spec())) for _ in range(8)]
+    await settle()
+    assert len(factory.made) == 3
+    for _ in range(8):
+        next(e for e in factory.made if not e.started.done()).started.set_result(None)
+        await settle()
+    assert len({id(place) for place in await asyncio.gather(*asking)}) == 8
+
+
+async def test_idle_environments_make_room_oldest_first(factory: ManualFactory) -> None:
+    pool = pool_of(factory, memory_mb=256)
+    for key in ("a", "b"):
+        pool.release(await warm(pool, factory, spec(key), key))
+    await warm(pool, factory, spec("c"), "c")
+    assert [environment.stopped for environment in factory.made] == [True, False, False]
+
+
+async def test_without_room_an_invocation_waits_for_another_to_end(factory: ManualFactory) -> None:
+    pool = pool_of(factory, memory_mb=128)
+    busy = await warm(pool, factory, spec("a"), "a")
+    asking = asyncio.create_task(pool.acquire("b", spec("b")))
+    await settle()
+    assert len(factory.made) == 1
+    pool.release(busy)
+    await settle()
+    factory.made[1].started.set_result(None)
+    assert (await asking).environment is factory.made[1]
+    assert factory.made[0].stopped
+
+
+async def test_a_function_larger_than_the_worker_is_refused(factory: ManualFactory) -> None:
+    with pytest.raises(NoRoom, match="needs 2048 MB; this worker has 1024 MB"):
+        await pool_of(factory).acquire("f", spec(memory_mb=2048))
+
+
+async def test_a_failed_init_is_told_to_one_and_frees_its_room(factory: ManualFactory) -> None:
+    pool = pool_of(factory, memory_mb=128)
+    asking = asyncio.create_task(pool.acquire("f", spec()))
+    await settle()
+    factory.made[0].started.set_exception(InitFailed("Runtime.ImportModuleError", b"{}", 1.0))
+    with pytest.raises(NotStarted, match=r"Runtime\.ImportModuleError"):
+        await asking
+    assert (await warm(pool, factory)).environment is factory.made[1]
+
+
+async def test_a_new_configuration_retires_the_environments_of_the_old(factory: ManualFactory) -> None:
+    pool = pool_of(factory)
+    idle, busy = await warm(pool, factory, key="f:1"), await warm(pool, factory, key="f:1")
+    pool.release(idle)
+    await warm(pool, factory, key="f:2")
+    await settle()
+    assert factory.made[0].stopped
+    assert not factory.made[1].stopped
+    pool.release(busy)
+    await settle()
+    assert factory.made[1].stopped
+
+
+async def test_an_environment_that_died_is_not_handed_out(factory: ManualFactory) -> None:
+    pool = pool_of(factory, memory_mb=128)
+    place = await warm(pool, factory)
+    pool.release(place)
+    factory.made[0].state = State.GONE
+    factory.made[0].on_gone()
+    assert (await warm(pool, factory)).environment is factory.made[1]
+
+
+async def test_an_environment_that_died_in_its_run_frees_its_room(factory: ManualFactory) -> None:
+    pool = pool_of(factory, memory_mb=128)
+    place = await warm(pool, factory)
+    factory.made[0].state = State.GONE
+    pool.release(place)
+    assert (await warm(pool, factory)).environment is factory.made[1]
+
+
+async def test_a_cancelled_wait_leaks_nothing(factory: ManualFactory) -> None:
+    pool = pool_of(factory, memory_mb=128)
+    asking = asyncio.create_task(pool.acquire("f", spec()))
+    await settle()
+    asking.cancel()
+    factory.made[0].started.set_result(None)
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await settle()
+    assert (await pool.acquire("f", spec())).environment is factory.made[0]
+
+
+async def test_reaping_stops_what_has_been_idle_for_too_long(factory: ManualFactory) -> None:
+    pool = pool_of(factory, keep_alive=-1)
+    pool.release(await warm(pool, factory))
+    pool.reap()
+    await settle()
+    assert factory.made[0].stopped
+    assert pool.census() == {"idle": 0, "starting": 0, "memory_mb": 0}
+
+
+async def test_closing_stops_every_idle_environment(factory: ManualFactory) -> None:
+    pool = pool_of(factory)
+    for key in ("a", "b"):
+        pool.release(await warm(pool, factory, spec(key), key))
+    await pool.close()
+    assert all(environment.stopped for environment in factory.made)
