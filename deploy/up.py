@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -18,6 +17,7 @@ from deploy.data_dir import RunningSystem
 from deploy.embedded_redis import EmbeddedRedis
 from deploy.endpoint import Endpoint
 from deploy.errors import DeployError
+from deploy.ports import free_port
 from deploy.redis_binary import find_redis
 from deploy.roles import UpOptions, gateway_child, lightswitch_command, redis_child, worker_children
 from deploy.supervisor import Supervisor
@@ -32,22 +32,6 @@ def run(options: UpOptions) -> int:
     with options.data_dir.locked():
         listening = replace(options, port=free_port(options.host, options.port))
         return asyncio.run(System(listening, ensure_credentials(options.data_dir)).live())
-
-
-def free_port(host: str, port: int) -> int:
-    """`port`, or any free one for 0. Raises DeployError where it cannot be listened on."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise DeployError(
-                f"cannot listen on {host}:{port}: {reason}; choose another with --port"
-            ) from error
-        return int(probe.getsockname()[1])
 
 
 def report(line: str) -> None:

@@ -1,0 +1,38 @@
+# Lightswitch: `make run` starts it, `make test` tests it. Both work from a bare clone.
+
+PORT ?= 9000
+PYTEST_FLAGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run check test bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
+
+setup: $(STAMP) ## Create .venv with everything in it
+
+$(STAMP): pyproject.toml deploy/setup.sh
+	@sh deploy/setup.sh
+	@touch $(STAMP)
+
+run: setup ## Run the whole system in the foreground, with an example function
+	@exec $(BIN)/lightswitch up --port $(PORT) --example
+
+check: setup ## Lint, format, types, layering
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup ## All tests but the benchmarks
+	$(BIN)/pytest tests --ignore=tests/benchmarks --session-timeout=1200 $(PYTEST_FLAGS)
+
+bench: setup ## Measure against Celery and Dramatiq on this machine
+	$(BIN)/python -m tests.benchmarks
+
+clean: ## Remove the environment and what tools left behind
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

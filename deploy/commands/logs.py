@@ -1,0 +1,36 @@
+"""`lightswitch logs`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+
+from deploy.commands.options import client_options, find_endpoint
+
+POLL_SECONDS = 0.3
+PAGE = 1000
+
+
+@click.command("logs")
+@click.argument("name")
+@click.option("--follow", is_flag=True, help="Go on printing what comes, until Ctrl-C.")
+@client_options
+def command(name: str, follow: bool, endpoint_url: str | None, data_dir: Path | None) -> None:
+    """Print the log of function NAME, oldest first."""
+    endpoint = find_endpoint(endpoint_url, data_dir)
+    path = f"/functions/{quote(name, safe='')}/logs"
+    after = ""
+    while True:
+        page = endpoint.get(path, after=after, limit=PAGE)
+        for event in page["events"]:
+            sys.stdout.write(event["message"].rstrip("\n") + "\n")
+        sys.stdout.flush()
+        after = page["next"] or after
+        if len(page["events"]) < PAGE:
+            if not follow:
+                return
+            time.sleep(POLL_SECONDS)

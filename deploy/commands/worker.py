@@ -1,0 +1,42 @@
+"""`lightswitch worker`: the worker role, in the foreground."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from broker.settings import Settings
+from deploy.commands.options import data_dir_option, redis_url_option
+
+
+@click.command("worker")
+@click.option("--memory-mb", type=click.IntRange(0), default=0,
+              help="Memory for functions.  [default: this machine's, shared with its siblings]")  # fmt: skip
+@click.option("--max-concurrency", type=click.IntRange(0), default=0,
+              help="Invocations at one time.  [default: as many as memory allows]")  # fmt: skip
+@click.option("--siblings", type=click.IntRange(0), default=0, show_default=True,
+              help="Other workers on this machine.")  # fmt: skip
+@click.option("--drain-seconds", type=click.FloatRange(0), default=20.0, show_default=True,
+              help="How long invocations may go on after SIGTERM.")  # fmt: skip
+@data_dir_option
+@redis_url_option
+def command(
+    memory_mb: int,
+    max_concurrency: int,
+    siblings: int,
+    drain_seconds: float,
+    data_dir: Path | None,
+    redis_url: str | None,
+) -> int:
+    """Run one worker process. SIGTERM drains it: what is not finished in time goes to other workers."""
+    from deploy.data_dir import DataDir
+    from deploy.process_logging import log_to_stderr
+    from worker.main import run
+    from worker.options import WorkerOptions
+
+    log_to_stderr("info", os.environ)
+    settings = Settings.from_environ(data_dir=data_dir, redis_url=redis_url)
+    DataDir(settings.data_dir).create()
+    return run(settings, WorkerOptions(memory_mb, max_concurrency, siblings, drain_seconds))

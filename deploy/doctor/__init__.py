@@ -1,0 +1,1 @@
+"""Checks of a machine and of the system that runs on it."""

@@ -1,0 +1,78 @@
+"""Creating a function or bringing it up to date, and waiting until it can be invoked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from deploy.errors import DeployError
+
+WAIT: Mapping[str, float] = {"Delay": 0.1, "MaxAttempts": 600}
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSettings:
+    """What the operator said about a function; None leaves it as it is, or as AWS's default."""
+
+    handler: str | None = None
+    runtime: str | None = None
+    role: str | None = None
+    timeout_seconds: int | None = None
+    memory_mb: int | None = None
+    environment: Mapping[str, str] | None = None
+
+    def members(self) -> dict[str, Any]:
+        """As members of the API's requests."""
+        given = {
+            "Handler": self.handler,
+            "Runtime": self.runtime,
+            "Role": self.role,
+            "Timeout": self.timeout_seconds,
+            "MemorySize": self.memory_mb,
+            "Environment": None if self.environment is None else {"Variables": dict(self.environment)},
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class RolledOut:
+    """What was done, and the function's ARN."""
+
+    action: Literal["created", "updated"]
+    arn: str
+
+
+def roll_out(
+    client: Any, name: str, code: bytes, wanted: FunctionSettings, defaults: FunctionSettings
+) -> RolledOut:
+    """Create the function, with `defaults` where nothing is wanted, or update its code and settings.
+
+    Returns when it can be invoked. Raises DeployError and botocore's ClientError.
+    """
+    try:
+        client.get_function_configuration(FunctionName=name)
+    except client.exceptions.ResourceNotFoundException:
+        return _create(client, name, code, {**defaults.members(), **wanted.members()})
+    return _update(client, name, code, wanted.members())
+
+
+def _create(client: Any, name: str, code: bytes, members: Mapping[str, Any]) -> RolledOut:
+    if "Handler" not in members:
+        raise DeployError(f"{name} is new: say where its code starts, e.g. --handler app.handler")
+    answer = client.create_function(FunctionName=name, Code={"ZipFile": code}, **members)
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig=WAIT)
+    return RolledOut("created", answer["FunctionArn"])
+
+
+def _update(client: Any, name: str, code: bytes, members: Mapping[str, Any]) -> RolledOut:
+    answer = client.update_function_code(FunctionName=name, ZipFile=code)
+    _until_updated(client, name)
+    if members:
+        client.update_function_configuration(FunctionName=name, **members)
+        _until_updated(client, name)
+    return RolledOut("updated", answer["FunctionArn"])
+
+
+def _until_updated(client: Any, name: str) -> None:
+    client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig=WAIT)
