@@ -40,7 +40,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="lightswitch-bench-") as scratch, ExitStack() as stack:
         Path(scratch).chmod(0o711)  # functions run as other users, and their code lies below
         contestants = Contestants(Path(scratch), stack)
-        facts = machine.facts(contestants.main.lightswitch.redis_socket)
+        facts = machine.facts(contestants.main.live.redis_socket)
         console.print(facts)
         findings, failures = _run(arguments.only, contestants, effort, console)
     print_targets(console, [target for found in findings for target in found.targets])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,10 +11,10 @@ from tests.benchmarks.client_process import ClientProcess
 from tests.benchmarks.load.callers import GENERATOR, Callers
 from tests.benchmarks.load.calls import Call, invoke
 from tests.benchmarks.measurements import Round
+from tests.benchmarks.packages import awslambdaric_package, python_package
 from tests.benchmarks.payloads import encode, event
 from tests.benchmarks.peers.workers import PeerSystem, start_celery, start_dramatiq
-from tests.benchmarks.system.lightswitch import Lightswitch
-from tests.benchmarks.system.packages import awslambdaric_package, python_package
+from tests.live_system import LiveSystem
 
 DISTINCT_PAYLOADS = 256
 
@@ -32,7 +34,7 @@ class Contestants:
         self.main = self._start("main")
 
     def _start(self, name: str) -> System:
-        system = self._stack.enter_context(Lightswitch(self._scratch / name))
+        system = self._stack.enter_context(LiveSystem(self._scratch / name))
         return System(system, Callers(self._generator, system.endpoint, self._scratch))
 
     @property
@@ -49,7 +51,7 @@ class Contestants:
     def peers(self) -> tuple[PeerSystem, PeerSystem]:
         """Celery and Dramatiq, running."""
         if self._peers is None:
-            socket = self.main.lightswitch.redis_socket
+            socket = self.main.live.redis_socket
             self._peers = (
                 self._stack.enter_context(start_celery(socket, self._scratch)),
                 self._stack.enter_context(start_dramatiq(socket, self._scratch)),
@@ -60,10 +62,16 @@ class Contestants:
 class System:
     """One Lightswitch with its callers; deploys the benchmark's functions once."""
 
-    def __init__(self, lightswitch: Lightswitch, callers: Callers) -> None:
-        self.lightswitch = lightswitch
+    def __init__(self, live: LiveSystem, callers: Callers) -> None:
+        self.live = live
         self.callers = callers
         self._deployed: set[str] = set()
+
+    def deploy_many(self, names: Iterable[str], package: bytes) -> None:
+        """Create several functions, a few at a time."""
+        with ThreadPoolExecutor(8) as pool:
+            for deployed in [pool.submit(self.live.deploy, name, package) for name in names]:
+                deployed.result()
 
     def need_echo(self) -> str:
         """Name of the echo on the built-in Python runtime."""
@@ -80,7 +88,7 @@ class System:
         if name not in self._deployed:
             provided = runtime.startswith("provided")
             package = awslambdaric_package(source) if provided else python_package(source)
-            self.lightswitch.deploy(name, package, runtime=runtime, timeout_seconds=900)
+            self.live.deploy(name, package, runtime=runtime, timeout_seconds=900)
             self._deployed.add(name)
         return name
 

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.benchmarks.load.calls import Call, Endpoint, invoke
+from tests.benchmarks.load.calls import Call, invoke
 from tests.benchmarks.load.connection import is_echo
 from tests.benchmarks.load.generator import Send, run
 from tests.benchmarks.measurements import Round, median_round, summarise
 from tests.benchmarks.payloads import PAYLOAD_BYTES, encode, event
+from tests.signed_requests import Endpoint
 
 PAYLOAD = encode(event(7))
 ENDPOINT = Endpoint("127.0.0.1", 9, "key", "secret", "us-east-1")

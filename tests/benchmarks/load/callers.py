@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 from tests.benchmarks.client_process import ClientProcess
-from tests.benchmarks.load.calls import Call, Endpoint, write_calls
+from tests.benchmarks.load.calls import Call, write_calls
 from tests.benchmarks.load.connection import Answered
 from tests.benchmarks.measurements import Round
+from tests.signed_requests import Endpoint
 
 GENERATOR = "tests.benchmarks.load.generator"
 

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from tests.benchmarks.contestants import Contestants, System
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.findings import Findings, ratio
-from tests.benchmarks.load.calls import Call, sign
+from tests.benchmarks.load.calls import Call
 from tests.benchmarks.peers.workers import PeerSystem
+from tests.signed_requests import sign
 
 CALLERS = 64
 ENDED_WITHIN_SECONDS = 60

@@ -8,7 +8,7 @@ from tests.benchmarks.contestants import Contestants
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.findings import Findings
 from tests.benchmarks.load.calls import Call, invoke
-from tests.benchmarks.system.lightswitch import pss_bytes
+from tests.benchmarks.memory import pss_bytes
 
 
 def measure(contestants: Contestants, effort: Effort) -> Findings:
@@ -18,12 +18,12 @@ def measure(contestants: Contestants, effort: Effort) -> Findings:
     function, endpoint = system.need_sleeper(), system.callers.endpoint
     # Afterwards the zygote is there, so that what is new below `up` are environments and nothing else.
     system.callers.send([Call(invoke(endpoint, function, b'{"sleep_seconds": 0}').request, 200, None)], 1)
-    before = system.lightswitch.processes()
+    before = system.live.processes()
 
     payload = json.dumps({"sleep_seconds": effort.burst_sleep_seconds}).encode()
     call = Call(invoke(endpoint, function, payload).request, 200, None)
     sent = system.callers.send([call] * effort.burst, effort.burst)
-    idle = system.lightswitch.processes() - before
+    idle = system.live.processes() - before
     weight_mb = pss_bytes(idle) / 2**20 / effort.burst
     if sent.round.errors:
         raise RuntimeError(f"{sent.round.errors} of {effort.burst} failed: {sent.answers[-1:]}")

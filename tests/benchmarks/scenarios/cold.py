@@ -9,7 +9,7 @@ from tests.benchmarks.effort import Effort
 from tests.benchmarks.findings import Findings
 from tests.benchmarks.load.callers import Sent
 from tests.benchmarks.load.calls import Call, invoke
-from tests.benchmarks.system.packages import python_package
+from tests.benchmarks.packages import python_package
 
 PARALLEL = 8
 
@@ -34,7 +34,7 @@ def measure(contestants: Contestants, effort: Effort) -> Findings:
 
 def _deploy(system: System, functions: int) -> list[Call]:
     names = [f"cold-{number:04d}" for number in range(functions)]
-    system.lightswitch.deploy_many(names, python_package("fresh"))
+    system.deploy_many(names, python_package("fresh"))
     return [Call(invoke(system.callers.endpoint, name, b"{}").request, 200, None) for name in names]
 
 

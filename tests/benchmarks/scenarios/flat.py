@@ -11,8 +11,8 @@ from tests.benchmarks.effort import Effort
 from tests.benchmarks.findings import Findings, ratio
 from tests.benchmarks.load.calls import invoke
 from tests.benchmarks.measurements import Round, median_round
+from tests.benchmarks.packages import python_package
 from tests.benchmarks.payloads import PAYLOAD_BYTES
-from tests.benchmarks.system.packages import python_package
 
 MANY = 64
 NOISE = 0.25
@@ -34,19 +34,19 @@ def _deploy(system: System, functions: int) -> int:
     """Bring the number of deployed functions up to `functions`."""
     present = len(_names(system))
     missing = [f"filler-{number:04d}" for number in range(present, functions)]
-    system.lightswitch.deploy_many(missing, python_package("echo"))
+    system.deploy_many(missing, python_package("echo"))
     return len(_names(system))
 
 
 def _names(system: System) -> list[str]:
-    pages = system.lightswitch.client.get_paginator("list_functions").paginate()
+    pages = system.live.client.get_paginator("list_functions").paginate()
     return [function["FunctionName"] for page in pages for function in page["Functions"]]
 
 
 def _fill_queue(system: System, messages: int) -> int:
     """Messages for a function that may run once at a time and is asleep: all but one of them wait."""
     sleeper = system.need_sleeper()
-    system.lightswitch.client.put_function_concurrency(FunctionName=sleeper, ReservedConcurrentExecutions=1)
+    system.live.client.put_function_concurrency(FunctionName=sleeper, ReservedConcurrentExecutions=1)
     payload = b'{"sleep_seconds": 800, "pad": "%s"}' % (b"x" * (PAYLOAD_BYTES - 34))
     call = invoke(system.callers.endpoint, sleeper, payload, kind="Event")
     sent = system.callers.send([call], MANY, requests=messages, keep=False)

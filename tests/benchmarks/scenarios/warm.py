@@ -65,7 +65,7 @@ def _alternate(calls: dict[str, Call], outstanding: int, rounds: int) -> Medians
 
 def _with_fsync_every_second(contestants: Contestants, calls: dict[str, Call]) -> Medians:
     """The sceptic's row: it is not the durable setting that holds the peers back."""
-    socket = contestants.main.lightswitch.redis_socket
+    socket = contestants.main.live.redis_socket
     set_fsync(socket, "everysec")
     try:
         return _alternate(calls, MANY, 1)

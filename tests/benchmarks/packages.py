@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCES = Path(__file__).parent.parent / "functions"
+SOURCES = Path(__file__).parent / "functions"
 
 BOOTSTRAP = """#!/bin/sh
 exec {interpreter} -m awslambdaric "$_HANDLER"

@@ -1,1 +1,0 @@
-"""A whole Lightswitch under test: started as an operator does, used through its API."""
