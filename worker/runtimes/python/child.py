@@ -1,0 +1,119 @@
+"""What happens in the forked child: from the zygote's copy to a function's process."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from .confine import Confinement, confine
+from .encoding import Encoding
+from .function_log import FunctionLog, flush_streams, open_streams
+from .function_loop import FunctionLoop
+from .handler import prepare_path
+from .kernel import Kernel
+
+CHANNEL_DESCRIPTOR = 3
+HIGH_DESCRIPTOR = 64
+SETUP_FAILED_STATUS = 125
+
+Report = Callable[[str, str], None]
+"""Called with a kind ("setup", "entrypoint") and a text when the child cannot become the function."""
+
+
+class Child:
+    """A forked copy of the zygote that becomes one function's process."""
+
+    def __init__(self, kernel: Kernel, log: FunctionLog, report: Report) -> None:
+        self._kernel = kernel
+        self._log = log
+        self._report = report
+
+    def run(self, request: dict[str, Any], descriptors: list[int], zygote_pid: int) -> int:
+        """Become the function; returns its exit status, or never (exec, SystemExit)."""
+        try:
+            channel = _arrange_descriptors(descriptors)
+            confine(self._kernel, Confinement(**request["confinement"]), zygote_pid)
+            _set_environment(request["variables"])
+        except OSError as error:
+            self._report("setup", str(error))
+            os._exit(SETUP_FAILED_STATUS)
+        if channel is None:
+            self._execute(request["command"])
+            return SETUP_FAILED_STATUS
+        # The report's socket belongs to the zygote: function code must not reach it.
+        close_above(CHANNEL_DESCRIPTOR)
+        return self._run_python(request, channel)
+
+    def _execute(self, command: list[str]) -> None:
+        # Python ignores these two, and what is ignored stays so in the new program.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        try:
+            os.execve(command[0], command, os.environ)
+        except OSError as error:
+            self._report("entrypoint", _entrypoint_error(command[0], error))
+            os._exit(SETUP_FAILED_STATUS)
+
+    def _run_python(self, request: dict[str, Any], channel: socket.socket) -> int:
+        gc.enable()
+        open_streams()
+        prepare_path(request["confinement"]["task_root"], request["library"])
+        loop = FunctionLoop(channel, self._log, Encoding(request["version"]))
+        try:
+            return loop.run(request["handler"])
+        except SystemExit:
+            raise
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        finally:
+            flush_streams()
+
+
+def _arrange_descriptors(descriptors: list[int]) -> socket.socket | None:
+    """Output to 1 and 2, the channel (if any) to 3, which no program run by the function inherits."""
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) for descriptor in descriptors]
+    os.dup2(moved[0], 1)
+    os.dup2(moved[0], 2)
+    if len(moved) == 1:
+        return None
+    os.dup2(moved[1], CHANNEL_DESCRIPTOR, inheritable=False)
+    return socket.socket(fileno=CHANNEL_DESCRIPTOR)
+
+
+def close_above(last: int) -> None:
+    """Close every descriptor above `last`."""
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor > last:
+            try:
+                os.close(descriptor)
+            except OSError as error:
+                if error.errno != errno.EBADF:
+                    raise
+
+
+def _set_environment(variables: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+    time.tzset()
+
+
+def _entrypoint_error(path: str, error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return f"Couldn't find valid bootstrap(s): [{path} /opt/bootstrap]"
+    return f"fork/exec {path}: {os.strerror(error.errno or 0).lower()}"
+
+
+def finish(status: int) -> None:
+    """Leave a function's process the way a Python program ends: threads joined, exit handlers run."""
+    sys.exit(status)

@@ -1,0 +1,87 @@
+"""JSON of events and responses, as AWS's Python runtime reads and writes it."""
+
+from __future__ import annotations
+
+import decimal
+import json
+import json.encoder
+from collections.abc import Callable
+from typing import Any
+
+from .faults import Fault
+
+PLAIN_ASCII_VERSIONS = ("3.9", "3.10", "3.11")
+"""Runtimes whose responses escape what is not ASCII; the later ones write UTF-8."""
+
+
+class _HasDecimal(Exception):
+    """The fast encoder met a Decimal."""
+
+
+class _Number(str):
+    """Digits that go out without quotes."""
+
+
+class Encoding:
+    """Decodes events, encodes responses."""
+
+    def __init__(self, version: str) -> None:
+        self._escape = version in PLAIN_ASCII_VERSIONS
+        self._fast: Callable[[Any], str] = json.JSONEncoder(
+            ensure_ascii=self._escape, default=_refuse, separators=(", ", ": ")
+        ).encode
+
+    def decode(self, payload: bytes) -> Any:
+        """The event. Raises Fault (Runtime.UnmarshalError)."""
+        try:
+            return json.loads(payload)
+        except Exception as error:
+            raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
+
+    def encode(self, response: Any) -> bytes:
+        """The response; bytes go out as they are. Raises Fault (Runtime.MarshalError)."""
+        if isinstance(response, bytes):
+            return response
+        try:
+            return self._encode(response).encode("utf-8")
+        except Exception as error:
+            raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}") from error
+
+    def _encode(self, response: Any) -> str:
+        try:
+            return self._fast(response)
+        except _HasDecimal:
+            return "".join(self._with_decimals()(response, 0))
+
+    def _with_decimals(self) -> Any:
+        """An encoder of the standard library's C kind, which asks us about every string."""
+        quote = json.encoder.encode_basestring_ascii if self._escape else json.encoder.encode_basestring
+
+        def write(text: str) -> str:
+            return str(text) if type(text) is _Number else quote(text)
+
+        make = getattr(json.encoder, "c_make_encoder")  # noqa: B009 (its type stub lacks it)
+        return make({}, _decimal_to_number, write, None, ": ", ", ", False, False, True)
+
+
+def _refuse(value: Any) -> Any:
+    if isinstance(value, decimal.Decimal):
+        raise _HasDecimal
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _decimal_to_number(value: Any) -> Any:
+    if not isinstance(value, decimal.Decimal):
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    return float("nan") if value.is_nan() else _Number(value)
+
+
+def parse_client_context(text: str) -> Any | None:
+    """The client context as a dict, None where there is none. Raises Fault."""
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except Exception as error:
+        message = f"Unable to parse Client Context JSON: {error}"
+        raise Fault("Runtime.LambdaContextUnmarshalError", message) from error

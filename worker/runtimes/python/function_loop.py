@@ -1,0 +1,102 @@
+"""The function's side of an invocation: read a request frame, call the handler, write the answer."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import sys
+
+from . import faults, frames
+from .context import LambdaContext
+from .encoding import Encoding, parse_client_context
+from .faults import Fault
+from .function_log import FunctionLog, flush_streams
+from .handler import Handler, load_handler
+
+OWN_FILES = os.path.dirname(os.path.abspath(__file__)) + os.sep
+RECEIVE_BYTES = 65_536
+
+
+class FunctionLoop:
+    """One function process, from its init to the end of its channel."""
+
+    def __init__(self, channel: socket.socket, log: FunctionLog, encoding: Encoding) -> None:
+        self._channel = channel
+        self._log = log
+        self._encoding = encoding
+        self._trace_header = ""
+
+    def run(self, handler_name: str) -> int:
+        """Import the handler and answer requests; returns the process's exit status."""
+        try:
+            handler = load_handler(handler_name)
+        except Exception as error:
+            document = faults.describe(error, "", OWN_FILES)
+            sys.stdout.write(faults.log_entry(document))
+            self._answer(0, frames.INIT_ERROR, faults.encode(document))
+            return 1
+        self._answer(0, frames.READY, b"")
+        while True:
+            frame = self._read()
+            if frame is None:
+                return 0
+            self._serve(handler, frame)
+
+    def _serve(self, handler: Handler, frame: bytes) -> None:
+        _, run, deadline_ms, id_end, arn, trace, context = frames.REQUEST.unpack_from(frame)
+        id_start = frames.REQUEST.size
+        id_end += id_start
+        arn_end = id_end + arn
+        trace_end = arn_end + trace
+        context_end = trace_end + context
+        request_id = frame[id_start:id_end].decode()
+        self._log.request_id = request_id
+        self._set_trace(frame[arn_end:trace_end].decode())
+        try:
+            client = parse_client_context(frame[trace_end:context_end].decode())
+            lambda_context = LambdaContext(request_id, frame[id_end:arn_end].decode(), deadline_ms, client)
+            response = handler(self._encoding.decode(frame[context_end:]), lambda_context)
+            body = self._encoding.encode(response)
+            if len(body) > frames.RESPONSE_LIMIT_BYTES:
+                raise Fault(faults.RESPONSE_TOO_LARGE, faults.RESPONSE_TOO_LARGE_MESSAGE)
+        except Exception as error:
+            document = faults.describe(error, request_id, OWN_FILES)
+            sys.stdout.write(faults.log_entry(document))
+            self._answer(run, frames.ERROR, faults.encode(document))
+        else:
+            self._answer(run, frames.RESPONSE, body)
+
+    def _set_trace(self, header: str) -> None:
+        if header == self._trace_header:
+            return
+        self._trace_header = header
+        if header:
+            os.environ["_X_AMZN_TRACE_ID"] = header
+        else:
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
+
+    def _read(self) -> bytes | None:
+        data = self._channel.recv(RECEIVE_BYTES)
+        if len(data) < frames.LENGTH_BYTES:
+            start = self._read_more(data, frames.LENGTH_BYTES)
+            if start is None:
+                return None
+            data = start
+        total = frames.LENGTH_BYTES + int.from_bytes(data[: frames.LENGTH_BYTES], "little")
+        return data if len(data) == total else self._read_more(data, total)
+
+    def _read_more(self, start: bytes, total: int) -> bytes | None:
+        parts = bytearray(start)
+        while len(parts) < total:
+            data = self._channel.recv(min(total - len(parts), 1 << 20))
+            if not data:
+                return None
+            parts += data
+        return bytes(parts)
+
+    def _answer(self, run: int, kind: int, body: bytes) -> None:
+        flush_streams()
+        peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        length = frames.ANSWER.size - frames.LENGTH_BYTES + len(body)
+        self._channel.sendall(frames.ANSWER.pack(length, run, kind, peak_kb) + body)

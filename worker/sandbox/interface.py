@@ -1,0 +1,97 @@
+"""What a sandbox level is: it turns a `ProcessSpec` into an isolated process and can kill all of it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Locations:
+    """Where a function's process sees its code, the runtime's library and its own scratch directory."""
+
+    task_root: str
+    library: str
+    """Empty where there is none."""
+    scratch: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """A process to start.
+
+    `output` is the write end of a pipe for stdout and stderr. `channel` is the function's end of a stream
+    socket pair: with it the sandbox forks a Python runtime that serves `handler`; without it, it executes
+    the task root's `bootstrap`. The caller closes both afterwards. `variables` is called with the
+    process's view of its directories and gives its whole environment.
+    """
+
+    runtime: str
+    handler: str
+    task_root: Path
+    memory_mb: int
+    ephemeral_storage_mb: int
+    variables: Callable[[Locations], Mapping[str, str]]
+    output: int
+    channel: socket.socket | None
+
+
+FailureKind = Literal["setup", "entrypoint"]
+
+
+class StartFailed(Exception):
+    """The process could not become the function's: `entrypoint` blames the function's bootstrap,
+    `setup` this machine."""
+
+    def __init__(self, kind: FailureKind, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class SandboxProcess(Protocol):
+    """A process and everything it has started."""
+
+    @property
+    def pid(self) -> int:
+        """Its pid as the worker sees it; 0 until it has been forked."""
+
+    async def kill(self) -> None:
+        """SIGKILL to all of it; returns when nothing is left. Idempotent; cancelling goes on killing."""
+
+
+OnExit = Callable[[int], None]
+"""Called once, on the loop, when the main process has ended by itself or was killed: its exit status, or
+the negative signal number."""
+
+OnFailure = Callable[[StartFailed], None]
+"""Called, on the loop, instead of running the function."""
+
+
+class Sandbox(Protocol):
+    """One way of isolating processes."""
+
+    @property
+    def level(self) -> str:
+        """Its name, e.g. `process`."""
+
+    def runtimes(self) -> tuple[str, ...]:
+        """Identifiers that this machine can run."""
+
+    def problems(self) -> tuple[str, ...]:
+        """What is weaker on this machine than it should be, one sentence each with what to do."""
+
+    async def open(self) -> None:
+        """Start what is shared. Raises SandboxUnavailable."""
+
+    async def start(self, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure) -> SandboxProcess:
+        """Ask for a process; returns once it has been asked for. Raises StartFailed."""
+
+    async def close(self) -> None:
+        """Kill every process that is left and stop what is shared. Idempotent."""
+
+
+class SandboxUnavailable(Exception):
+    """This sandbox cannot work on this machine."""

@@ -1,0 +1,101 @@
+"""One process that a zygote forked, with everything it has started."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+from worker.runtimes.python.sweep import MARK
+from worker.sandbox.interface import OnExit, OnFailure, SandboxUnavailable, StartFailed
+from worker.sandbox.zygote_connection import Event
+from worker.sandbox.zygote_slot import ZygoteSlot
+
+
+class ZygoteProcess:
+    """A SandboxProcess. `on_gone` is called once when nothing of it is left."""
+
+    def __init__(
+        self,
+        identifier: str,
+        uid: int,
+        scratch: str,
+        slot: ZygoteSlot,
+        on_exit: OnExit,
+        on_failure: OnFailure,
+        on_gone: Callable[[ZygoteProcess], None],
+    ) -> None:
+        self.identifier = identifier
+        self.uid = uid
+        self.scratch = scratch
+        self.slot = slot
+        self.mark = MARK + identifier
+        self.pid = 0
+        self._on_exit = on_exit
+        self._on_failure = on_failure
+        self._on_gone = on_gone
+        self._ended = False
+        self._gone = asyncio.Event()
+        self._gone_or_lost = asyncio.Event()
+        self._killing: asyncio.Task[None] | None = None
+
+    async def kill(self) -> None:
+        """Have the zygote kill everything; a new zygote takes over where the old one has died."""
+        if self._killing is None:
+            self._killing = asyncio.create_task(self._kill(), name=f"kill {self.identifier}")
+        await asyncio.shield(self._killing)
+
+    async def _kill(self) -> None:
+        while not self._gone.is_set():
+            self._gone_or_lost.clear()
+            try:
+                connection = await self.slot.connection()
+                await connection.send(self._kill_request())
+            except SandboxUnavailable:
+                # Closed: the zygote kills all that it forked before it ends. `was_killed` follows.
+                await self._gone.wait()
+            except ConnectionError:
+                await asyncio.sleep(0)
+            else:
+                await self._gone_or_lost.wait()
+
+    def _kill_request(self) -> dict[str, object]:
+        remains = {"uid": self.uid, "pid": self.pid, "mark": self.mark, "scratch": self.scratch}
+        return {
+            "request": "kill",
+            "identifier": self.identifier,
+            "remains": {"identifier": self.identifier, **remains},
+        }
+
+    def heard(self, event: Event) -> None:
+        """An event of the zygote about this process."""
+        match event["event"]:
+            case "started":
+                self.pid = event["pid"]
+            case "failed":
+                self._ended = True
+                self._on_failure(StartFailed(event["kind"], event["text"]))
+            case "exited":
+                self._exit(event["code"])
+            case "gone":
+                self.was_killed()
+
+    def zygote_lost(self) -> None:
+        """The zygote died, and the process with it: its pid may soon be another's."""
+        self.pid = 0
+        self._gone_or_lost.set()
+        self._exit(-signal.SIGKILL)
+
+    def was_killed(self) -> None:
+        """Nothing is left."""
+        if self._gone.is_set():
+            return
+        self._gone.set()
+        self._gone_or_lost.set()
+        self._on_gone(self)
+        self._exit(-signal.SIGKILL)
+
+    def _exit(self, code: int) -> None:
+        if not self._ended:
+            self._ended = True
+            self._on_exit(code)

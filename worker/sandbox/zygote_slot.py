@@ -1,0 +1,80 @@
+"""Keeps one zygote for one interpreter: launched when first needed, again when it has died."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from worker.sandbox.interface import SandboxUnavailable
+from worker.sandbox.interpreters import Interpreter
+from worker.sandbox.uid_block import UidBlock
+from worker.sandbox.zygote_connection import Event, ZygoteConnection
+
+logger = logging.getLogger(__name__)
+
+
+class ZygoteSlot:
+    """The place of one zygote, with the uids of its environments.
+
+    `on_event` and `on_lost` are those of ZygoteConnection. `own_uids` and `private_mounts` say what the
+    zygote found possible; they hold after the first `connection`.
+    """
+
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        block: UidBlock | None,
+        on_event: Callable[[Event], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self.interpreter = interpreter
+        self.block = block
+        self.own_uids = False
+        self.private_mounts = False
+        self._on_event = on_event
+        self._on_lost = on_lost
+        self._connection: ZygoteConnection | None = None
+        self._launching = asyncio.Lock()
+        self._closed = False
+
+    @property
+    def zygote_pid(self) -> int:
+        """Pid of the zygote that runs at present, 0 without one."""
+        return self._connection.pid if self._connection else 0
+
+    async def connection(self) -> ZygoteConnection:
+        """The zygote, launched if there is none. Raises SandboxUnavailable."""
+        if self._connection is not None:
+            return self._connection
+        async with self._launching:
+            return self._connection or await self._launch()
+
+    async def close(self) -> None:
+        """End the zygote and all that it forked. Idempotent."""
+        self._closed = True
+        async with self._launching:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
+            block, self.block = self.block, None
+            if block is not None:
+                block.close()
+
+    async def _launch(self) -> ZygoteConnection:
+        if self._closed:
+            raise SandboxUnavailable("the sandbox is closed")
+        connection, ready = await ZygoteConnection.launch(
+            self.interpreter, self.block, self._on_event, self._lost
+        )
+        if ready["version"] != self.interpreter.version:
+            await connection.close()
+            raise SandboxUnavailable(f"{self.interpreter.path} is Python {ready['version']}")
+        self.own_uids, self.private_mounts = ready["own_uid"], ready["private_mounts"]
+        self._connection = connection
+        return connection
+
+    def _lost(self) -> None:
+        logger.error("zygote died", extra={"interpreter": str(self.interpreter.path)})
+        self._connection = None
+        self._on_lost()
