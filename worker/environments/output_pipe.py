@@ -1,0 +1,59 @@
+"""The pipe behind a function's stdout and stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from worker.environments.interface import OnOutput
+
+READ_BYTES = 65_536
+DRAIN_BYTES = 1 << 20
+"""Enough for all that a pipe holds. A function that goes on flooding is read later, in its turn."""
+
+
+class OutputPipe:
+    """Hands what comes out of the pipe to `on_output`, one piece per turn of the loop."""
+
+    def __init__(self, on_output: OnOutput) -> None:
+        self._on_output = on_output
+        self._loop = asyncio.get_running_loop()
+        self._read_end, self.write_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._read_end, False)
+        self._open = True
+        self._loop.add_reader(self._read_end, self._read)
+
+    def process_started(self) -> None:
+        """The process has its own copy of `write_end`."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+    def drain(self) -> None:
+        """Deliver what was written before this call."""
+        budget = DRAIN_BYTES
+        while self._open and budget > 0:
+            taken = self._read()
+            if taken == 0:
+                return
+            budget -= taken
+
+    def close(self) -> None:
+        """Idempotent."""
+        self.process_started()
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._read_end)
+            os.close(self._read_end)
+
+    def _read(self) -> int:
+        try:
+            data = os.read(self._read_end, READ_BYTES)
+        except BlockingIOError:
+            return 0
+        if data:
+            self._on_output(data)
+        else:
+            # Nobody can write any more.
+            self._loop.remove_reader(self._read_end)
+        return len(data)

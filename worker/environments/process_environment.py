@@ -1,0 +1,260 @@
+"""An execution environment that is a sandboxed process: its lifecycle, time limits and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+
+from worker.environments import error_documents
+from worker.environments.channel import ChannelListener, RuntimeChannel
+from worker.environments.error_documents import error_document, exit_cause, exit_message
+from worker.environments.interface import (
+    EnvironmentSpec,
+    Exited,
+    HandlerFailed,
+    InitFailed,
+    OnOutput,
+    RunOutcome,
+    RunResult,
+    Succeeded,
+    TimedOut,
+    Work,
+)
+from worker.environments.lifecycle import State, move
+from worker.environments.output_pipe import OutputPipe
+from worker.environments.peak_memory import PeakMemory
+from worker.environments.reserved_variables import process_variables
+from worker.sandbox.interface import ProcessSpec, Sandbox, SandboxProcess, StartFailed
+
+logger = logging.getLogger(__name__)
+
+INIT_SECONDS = 10.0
+"""Lambda's init limit; what goes on longer counts as part of the first invocation there."""
+
+HANG_UP_SECONDS = 1.0
+"""How long a process may live on after its runtime hung up."""
+
+
+class ProcessEnvironment:
+    """An Environment; `make_channel` decides which protocol its runtime speaks. `on_end` is called once
+    when nothing of it is left."""
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        log_stream: str,
+        sandbox: Sandbox,
+        make_channel: Callable[[ChannelListener], RuntimeChannel],
+        on_output: OnOutput,
+        on_gone: Callable[[], None],
+        on_end: Callable[[ProcessEnvironment], None],
+    ) -> None:
+        self._spec = spec
+        self._log_stream = log_stream
+        self._sandbox = sandbox
+        self._on_gone = on_gone
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._state = State.STARTING
+        self._output = OutputPipe(on_output)
+        self._channel = make_channel(self)
+        self._process: SandboxProcess | None = None
+        self._init: asyncio.Future[None] = self._loop.create_future()
+        # Whoever cancels `start` does not ask how init ended.
+        self._init.add_done_callback(lambda init: init.cancelled() or init.exception())
+        self._answer: asyncio.Future[RunOutcome] | None = None
+        self._memory = PeakMemory()
+        self._peak_kb = 0
+        self._exited = False
+        self._init_duration_ms = 0.0
+        self._destroying: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        return self._spec
+
+    @property
+    def log_stream(self) -> str:
+        return self._log_stream
+
+    @property
+    def init_duration_ms(self) -> float:
+        return self._init_duration_ms
+
+    @property
+    def pid(self) -> int:
+        """The main process's pid; 0 before there is one."""
+        return self._process.pid if self._process else 0
+
+    async def start(self) -> None:
+        started = self._loop.time()
+        limit = max(INIT_SECONDS, float(self._spec.timeout_seconds))
+        timer = self._loop.call_later(limit, self._init_timed_out, limit)
+        try:
+            await self._start_process()
+            await self._init
+        except InitFailed as error:
+            error.duration_ms = (self._loop.time() - started) * 1000
+            await self._destroy()
+            raise
+        except BaseException:
+            await self._destroy()
+            raise
+        finally:
+            timer.cancel()
+        self._init_duration_ms = (self._loop.time() - started) * 1000
+        self._become_idle()
+
+    async def run(self, work: Work) -> RunResult:
+        self._state = move(self._state, State.BUSY)
+        answer: asyncio.Future[RunOutcome] = self._loop.create_future()
+        self._answer = answer
+        seconds_left = work.deadline_ms / 1000 - time.time()
+        timer = self._loop.call_later(max(seconds_left, 0), self._run_timed_out)
+        started = self._loop.time()
+        try:
+            self._channel.send(work)
+            outcome = await answer
+        except BaseException:
+            await self._destroy()
+            raise
+        finally:
+            timer.cancel()
+        ended = self._loop.time()
+        self._output.drain()
+        result = RunResult(outcome, (ended - started) * 1000, self._peak_mb(ended))
+        if isinstance(outcome, Succeeded | HandlerFailed) and self._destroying is None:
+            self._become_idle()
+        else:
+            await self._destroy()
+        return result
+
+    async def stop(self) -> None:
+        await self._destroy()
+
+    def runtime_ready(self) -> None:
+        if not self._init.done():
+            self._init.set_result(None)
+
+    def runtime_init_failed(self, error_type: str, document: bytes) -> None:
+        self._fail_init(error_type, document)
+
+    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int) -> None:
+        self._peak_kb = peak_memory_kb
+        self._settle(outcome)
+
+    def runtime_violated(self, reason: str) -> None:
+        logger.warning(
+            "runtime broke the protocol", extra={"function": self._spec.function_name, "reason": reason}
+        )
+        self._end_process()
+
+    def runtime_hung_up(self) -> None:
+        self._loop.call_later(HANG_UP_SECONDS, self._end_process)
+
+    def _become_idle(self) -> None:
+        self._state = move(self._state, State.IDLE)
+        if self._exited:
+            # Not from here: the owner must first learn that the run is over.
+            self._loop.call_soon(self._die_idle)
+
+    async def _start_process(self) -> None:
+        channel_variables = await self._channel.open()
+        spec = ProcessSpec(
+            runtime=self._spec.runtime,
+            handler=self._spec.handler,
+            task_root=self._spec.task_root,
+            memory_mb=self._spec.memory_mb,
+            ephemeral_storage_mb=self._spec.ephemeral_storage_mb,
+            variables=lambda seen: process_variables(self._spec, self._log_stream, seen, channel_variables),
+            output=self._output.write_end,
+            channel=self._channel.function_end,
+        )
+        try:
+            self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)
+        except StartFailed as error:
+            self._process_failed(error)
+        self._output.process_started()
+        self._channel.process_started()
+        if self._destroying is not None and self._process is not None:
+            await self._process.kill()
+
+    def _process_failed(self, failure: StartFailed) -> None:
+        error_type = (
+            error_documents.INVALID_ENTRYPOINT
+            if failure.kind == "entrypoint"
+            else error_documents.PLATFORM_ERROR
+        )
+        self._fail_init(error_type, error_document(error_type, str(failure)))
+
+    def _process_exited(self, code: int) -> None:
+        self._exited = True
+        self._channel.drain()
+        cause = exit_cause(code)
+        if not self._init.done():
+            document = error_document(error_documents.EXIT_ERROR, exit_message(cause))
+            self._fail_init(error_documents.EXIT_ERROR, document)
+        elif self._state is State.BUSY:
+            self._settle(Exited(cause))
+        elif self._state is State.IDLE:
+            self._die_idle()
+
+    def _die_idle(self) -> None:
+        if self._state is State.IDLE:
+            self._begin_destroying()
+            self._on_gone()
+
+    def _init_timed_out(self, limit: float) -> None:
+        document = error_document(error_documents.TIMED_OUT, f"Task timed out after {limit:.2f} seconds")
+        self._fail_init(error_documents.TIMED_OUT, document)
+
+    def _run_timed_out(self) -> None:
+        self._settle(TimedOut(self._spec.timeout_seconds))
+
+    def _fail_init(self, error_type: str, document: bytes) -> None:
+        if not self._init.done():
+            self._init.set_exception(InitFailed(error_type, document, 0.0))
+
+    def _settle(self, outcome: RunOutcome) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(outcome)
+
+    def _end_process(self) -> None:
+        """Kill it; its exit then ends what was under way."""
+        if self._state in (State.STOPPING, State.GONE):
+            return
+        if self._state is State.IDLE:
+            self._die_idle()
+        else:
+            self._begin_destroying()
+
+    def _peak_mb(self, now: float) -> int:
+        return math.ceil(self._memory.kb(self.pid, now, self._peak_kb) / 1024)
+
+    def _begin_destroying(self) -> asyncio.Task[None]:
+        if self._destroying is None:
+            self._state = move(self._state, State.STOPPING)
+            self._destroying = asyncio.create_task(self._destroy_all(), name="destroy environment")
+        return self._destroying
+
+    async def _destroy(self) -> None:
+        await asyncio.shield(self._begin_destroying())
+
+    async def _destroy_all(self) -> None:
+        self._channel.close()
+        if self._process is not None:
+            await self._process.kill()
+        exit_document = error_document(error_documents.EXIT_ERROR, exit_message("signal: killed"))
+        self._fail_init(error_documents.EXIT_ERROR, exit_document)
+        self._settle(Exited("signal: killed"))
+        self._output.drain()
+        self._output.close()
+        self._state = move(self._state, State.GONE)
+        self._on_end(self)

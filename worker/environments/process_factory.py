@@ -1,0 +1,81 @@
+"""Makes environments that are processes of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import resource
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from worker.environments.channel import ChannelListener, RuntimeChannel
+from worker.environments.frame_channel import FrameChannel
+from worker.environments.http_channel import HttpChannel
+from worker.environments.interface import Environment, EnvironmentSpec, OnOutput
+from worker.environments.process_environment import ProcessEnvironment
+from worker.runtimes.library import prepare_library
+from worker.sandbox.interface import Sandbox
+from worker.sandbox.process_sandbox import ProcessSandbox
+
+
+class ProcessEnvironmentFactory:
+    """An EnvironmentFactory.
+
+    `directory` is the worker's own; scratch directories and (below `library_directory`, which several
+    workers may share, else below `directory`) the packages that Python functions find without bringing
+    them. `sandbox` replaces the process sandbox by another level.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        library_directory: Path | None = None,
+        sandbox: Sandbox | None = None,
+    ) -> None:
+        self._library_directory = library_directory or directory / "runtime"
+        self._sandbox = sandbox or ProcessSandbox(directory, self._library_directory / "current")
+        self._environments: set[ProcessEnvironment] = set()
+        self._library: asyncio.Task[Path] | None = None
+
+    def runtimes(self) -> tuple[str, ...]:
+        return self._sandbox.runtimes()
+
+    def problems(self) -> tuple[str, ...]:
+        """What is weaker on this machine than it should be; complete after `open`."""
+        return self._sandbox.problems()
+
+    async def open(self) -> None:
+        """Also raises this process's limit of open files: an environment takes two or three."""
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        await asyncio.to_thread(prepare_library, self._library_directory)
+        await self._sandbox.open()
+
+    def create(self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]) -> Environment:
+        environment = ProcessEnvironment(
+            spec,
+            _log_stream(spec.version),
+            self._sandbox,
+            _channel_for(spec.runtime),
+            on_output,
+            on_gone,
+            self._environments.discard,
+        )
+        self._environments.add(environment)
+        return environment
+
+    async def close(self) -> None:
+        await asyncio.gather(*(environment.stop() for environment in list(self._environments)))
+        await self._sandbox.close()
+
+
+def _channel_for(runtime: str) -> Callable[[ChannelListener], RuntimeChannel]:
+    return FrameChannel if runtime.startswith("python") else HttpChannel
+
+
+def _log_stream(version: str) -> str:
+    """Named as Lambda names them: date, version, a random id."""
+    today = datetime.datetime.now(datetime.UTC).strftime("%Y/%m/%d")
+    return f"{today}/[{version}]{secrets.token_hex(16)}"

@@ -1,0 +1,48 @@
+"""The environment variables that Lambda reserves and every runtime client counts on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from worker.environments.interface import EnvironmentSpec
+from worker.sandbox.interface import Locations
+
+
+def process_variables(
+    spec: EnvironmentSpec, log_stream: str, locations: Locations, channel: Mapping[str, str]
+) -> dict[str, str]:
+    """The whole environment of a function's process; the reserved names win over the function's own."""
+    python = spec.runtime.startswith("python")
+    return {
+        **_defaults(locations, python=python),
+        **spec.variables,
+        "_HANDLER": spec.handler,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
+        "AWS_DEFAULT_REGION": spec.region,
+        "AWS_REGION": spec.region,
+        "AWS_LAMBDA_FUNCTION_NAME": spec.function_name,
+        "AWS_LAMBDA_FUNCTION_VERSION": spec.version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "LAMBDA_TASK_ROOT": locations.task_root,
+        "LAMBDA_RUNTIME_DIR": locations.library or "/var/runtime",
+        "TMPDIR": locations.scratch,
+        **channel,
+    }
+
+
+def _defaults(locations: Locations, *, python: bool) -> dict[str, str]:
+    """What a function may set otherwise."""
+    runtime, task = locations.library or "/var/runtime", locations.task_root
+    variables = {
+        "HOME": locations.scratch,
+        "LANG": "en_US.UTF-8",
+        "LD_LIBRARY_PATH": f"/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:/opt/lib",
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+        "TZ": ":UTC",
+    }
+    if python and locations.library:
+        variables["PYTHONPATH"] = runtime
+    return variables

@@ -1,0 +1,123 @@
+"""One connection of a runtime: HTTP/1.1 in, with keep-alive, pipelining and chunked bodies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+
+import httptools
+
+from worker.environments.interface import Work
+from worker.runtime_api import routes
+from worker.runtime_api.messages import PAYLOAD_LIMIT_BYTES, Request, invalid_transition, refusal
+from worker.runtime_api.next import next_answer
+from worker.runtime_api.session import Session
+
+HEADER_LIMIT_BYTES = 4 << 20
+"""The X-Ray cause of an error alone may take 1 MiB."""
+
+PIPELINE_LIMIT = 64
+"""Calls that may wait behind an unanswered `next`."""
+
+BAD_REQUEST = refusal(HTTPStatus.BAD_REQUEST, "BadRequest", "This is not HTTP/1.1")
+
+
+class RuntimeConnection(asyncio.Protocol):
+    """Parses requests and answers them in their order."""
+
+    def __init__(self, session: Session, connections: set[RuntimeConnection]) -> None:
+        self._session = session
+        self._connections = connections
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._request = Request(b"", b"")
+        self._chunks: list[bytes] = []
+        self._header_bytes = 0
+        self._waiting: deque[Request] = deque()
+        self._asked = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connections.discard(self)
+        self._transport = None
+        self._session.hang_up(self._deliver)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse()
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def on_message_begin(self) -> None:
+        self._request = Request(b"", b"")
+        self._chunks = []
+        self._header_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._request.path += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > HEADER_LIMIT_BYTES:
+            self._refuse()
+        else:
+            self._request.headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        if self._request.headers.get(b"expect", b"").lower() == b"100-continue":
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        self._request.body_bytes += len(body)
+        if self._request.body_bytes <= PAYLOAD_LIMIT_BYTES:
+            self._chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        request = self._request
+        request.method = self._parser.get_method()
+        request.body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        if not self._asked:
+            self._answer(request)
+        elif len(self._waiting) < PIPELINE_LIMIT:
+            self._waiting.append(request)
+        else:
+            self._refuse()
+
+    def _answer(self, request: Request) -> None:
+        if request.path == routes.NEXT_PATH and request.method == b"GET":
+            self._asked = True
+            if not self._session.next(self._deliver):
+                self._asked = False
+                self._write(invalid_transition(self._session.state.value, "next"))
+        else:
+            self._write(routes.answer(self._session, request))
+        if request.headers.get(b"connection", b"").lower() == b"close" and not self._asked:
+            self._hang_up()
+
+    def _deliver(self, work: Work) -> None:
+        self._asked = False
+        self._write(next_answer(work))
+        while self._waiting and not self._asked:
+            self._answer(self._waiting.popleft())
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _refuse(self) -> None:
+        self._write(BAD_REQUEST)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,38 @@
+"""Which call a path means. The files beside this one are the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from worker.runtime_api.error import fail
+from worker.runtime_api.extensions import NOT_OFFERED, PREFIXES
+from worker.runtime_api.init_error import fail_init
+from worker.runtime_api.messages import INVALID_REQUEST_ID, NOT_FOUND, Request
+from worker.runtime_api.response import respond
+from worker.runtime_api.session import Session
+
+NEXT_PATH = b"/2018-06-01/runtime/invocation/next"
+INIT_ERROR_PATH = b"/2018-06-01/runtime/init/error"
+INVOCATION_PREFIX = b"/2018-06-01/runtime/invocation/"
+
+INVOCATION_CALLS: dict[bytes, Callable[[Session, Request], bytes]] = {b"response": respond, b"error": fail}
+
+
+def answer(session: Session, request: Request) -> bytes:
+    """The HTTP response to any call but `next`."""
+    if request.method == b"POST":
+        if request.path.startswith(INVOCATION_PREFIX):
+            return _answer_invocation(session, request)
+        if request.path == INIT_ERROR_PATH:
+            return fail_init(session, request)
+    return NOT_OFFERED if request.path.startswith(PREFIXES) else NOT_FOUND
+
+
+def _answer_invocation(session: Session, request: Request) -> bytes:
+    request_id, _, call = request.path[len(INVOCATION_PREFIX) :].partition(b"/")
+    handle = INVOCATION_CALLS.get(call)
+    if handle is None:
+        return NOT_FOUND
+    if request_id != session.request_id.encode():
+        return INVALID_REQUEST_ID
+    return handle(session, request)

@@ -1,0 +1,104 @@
+"""The Runtime API's state for one environment: who may say what, when."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Protocol
+
+from worker.environments.interface import HandlerFailed, Succeeded, Work
+
+
+class SessionListener(Protocol):
+    """Whom the runtime's words concern."""
+
+    def runtime_ready(self) -> None: ...
+
+    def runtime_init_failed(self, error_type: str, document: bytes) -> None: ...
+
+    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int) -> None: ...
+
+
+class RuntimeState(enum.Enum):
+    """Where the runtime is between two calls."""
+
+    INITIALIZING = "Initializing"
+    READY = "Ready"
+    RUNNING = "Running"
+    ANSWERED = "Answered"
+    FAILED = "InitError"
+    CLOSED = "Closed"
+
+
+Deliver = Callable[[Work], None]
+"""Writes the answer to a `next` that had to wait."""
+
+
+class Session:
+    """Pairs the worker's runs with the runtime's calls. Methods for the runtime return False when the
+    call is not allowed in the present state; then nothing has changed."""
+
+    def __init__(self, listener: SessionListener) -> None:
+        self._listener = listener
+        self._offered: Work | None = None
+        self._deliver: Deliver | None = None
+        self.state = RuntimeState.INITIALIZING
+        self.request_id = ""
+        """Of the run that the runtime has, or had last."""
+
+    def offer(self, work: Work) -> None:
+        """Give the next run to the runtime, now or when it asks."""
+        if self._deliver is None:
+            self._offered = work
+            return
+        deliver, self._deliver = self._deliver, None
+        self._begin(work)
+        deliver(work)
+
+    def close(self) -> None:
+        """Refuse everything from now on."""
+        self.state = RuntimeState.CLOSED
+        self._deliver = self._offered = None
+
+    def next(self, deliver: Deliver) -> bool:
+        """The runtime asks for work; `deliver` is called now or later."""
+        if self.state not in (RuntimeState.INITIALIZING, RuntimeState.READY, RuntimeState.ANSWERED):
+            return False
+        if self._deliver is not None:
+            return False
+        first = self.state is RuntimeState.INITIALIZING
+        self.state = RuntimeState.READY
+        work, self._offered = self._offered, None
+        if work is not None:
+            self._begin(work)
+            deliver(work)
+            return True
+        self._deliver = deliver
+        if first:
+            self._listener.runtime_ready()
+        return True
+
+    def hang_up(self, deliver: Deliver) -> None:
+        """The connection on which a `next` waited is gone; the runtime may ask again."""
+        if self._deliver is deliver:
+            self._deliver = None
+
+    def answer(self, outcome: Succeeded | HandlerFailed) -> bool:
+        """The runtime has the result of its run."""
+        if self.state is not RuntimeState.RUNNING:
+            return False
+        self.state = RuntimeState.ANSWERED
+        self._listener.runtime_answered(outcome, 0)
+        return True
+
+    def fail_init(self, error_type: str, document: bytes) -> bool:
+        """The runtime cannot serve."""
+        if self.state is not RuntimeState.INITIALIZING:
+            return False
+        self.state = RuntimeState.FAILED
+        self._listener.runtime_init_failed(error_type, document)
+        return True
+
+    def _begin(self, work: Work) -> None:
+        self.state = RuntimeState.RUNNING
+        self.request_id = work.request_id
