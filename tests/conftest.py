@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.redis_server import AppendFsync, RedisServer, find_server
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The product runs on uvloop, so its tests do."""
+    return {"uvloop": uvloop.new_event_loop}
+
 
 StartRedis = Callable[[AppendFsync | None], RedisServer]
 
