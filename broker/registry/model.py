@@ -97,6 +97,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     policies: dict[str, Policy] = {}
     """By qualifier; `$LATEST` for the unqualified function."""
     tags: dict[str, str] = {}
+    published_description: str = ""
+    """Description of `$LATEST` when it was last published; the version may have got one of its own."""
 
     def version(self, version: str) -> FunctionConfig | None:
         """A version by its number or `$LATEST`."""
