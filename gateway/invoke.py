@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import logging
 import random
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -20,10 +21,12 @@ from broker.registry.interface import Registry
 from broker.registry.model import FunctionConfig, FunctionRecord
 from gateway.auth import SignatureVerifier
 from gateway.errors import ApiError
-from gateway.invoke_request import SYNC_LIMIT_BYTES, InvokeRequest, is_invoke, parse
+from gateway.invoke_request import SYNC_LIMIT_BYTES, InvokeRequest, parse
 from gateway.invoke_tracing import InvokeTracing
 from gateway.lambda_api.errors import conflict
 from gateway.lambda_api.qualifiers import FunctionNames
+
+log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -59,11 +62,6 @@ class Invoke:
         self._tracing = tracing
         self._loop = asyncio.get_running_loop()
 
-    @staticmethod
-    def handles(scope: Scope) -> bool:
-        """Whether a request is for this path."""
-        return is_invoke(scope["method"], scope["raw_path"])
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = new_request_id()
         try:
@@ -72,6 +70,10 @@ class Invoke:
             status, headers, body = error.status, error.raw_headers(request_id), error.body()
         except CallerGone:
             return
+        except Exception:
+            log.critical("invoke_failed", extra={"request_id": request_id}, exc_info=True)
+            ours = _unavailable("The gateway failed; its log says why.")
+            status, headers, body = 500, ours.raw_headers(request_id), ours.body()
         headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,144 @@
+"""How asynchronous invocations end, on a real (in-memory) broker and registry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from broker.interface import Delivery
+from broker.invocation import LATEST, Invocation, Outcome, Pending, new_request_id, now_ms
+from broker.memory import MemoryBroker, MemoryConsumer
+from broker.registry.memory_registry import MemoryRegistry
+from broker.registry.model import EventInvokeConfig, FunctionConfig, FunctionRecord
+from worker.settlement import Settlement
+from worker.verdict import Verdict, of_platform
+
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
+OK = Verdict(b'"fine"')
+FAILED = Verdict(b'{"errorType":"E"}', "Unhandled", "E")
+
+
+def function(
+    name: str = "f", config: EventInvokeConfig | None = None, reserved: int | None = None
+) -> FunctionRecord:
+    latest = FunctionConfig(LATEST, "python3.11", "a.b", "role", "", 1, "", "")
+    configs = {LATEST: config} if config else {}
+    return FunctionRecord(name, 1, latest, event_invoke_configs=configs, reserved_concurrency=reserved)
+
+
+class Bench:
+    def __init__(self, broker: MemoryBroker, consumer: MemoryConsumer, registry: MemoryRegistry) -> None:
+        self.broker, self.consumer, self.registry = broker, consumer, registry
+        self.settlement = Settlement(registry, retry_step_seconds=0.0)
+
+    async def delivery(self, age_seconds: float = 0, hops: int = 0) -> Delivery:
+        accepted = now_ms() - round(age_seconds * 1000)
+        sent = Invocation(
+            new_request_id(), "async", "f", LATEST, 1, ARN + "f", b"{}", accepted, accepted + 10**9, hops=hops
+        )
+        await self.broker.publish(sent)
+        return await self.next()
+
+    async def next(self) -> Delivery:
+        (delivery,) = await self.consumer.receive(1, 1)
+        return delivery
+
+    async def outcome(self, delivery: Delivery) -> Outcome:
+        outcome = await self.broker.outcome(delivery.invocation.request_id)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    broker = MemoryBroker()
+    yield Bench(broker, await broker.consumer(10), MemoryRegistry())
+    await broker.close()
+
+
+async def test_a_success_ends_it(bench: Bench) -> None:
+    delivery = await bench.delivery()
+    assert await bench.settlement.settle(delivery, OK, function())
+    outcome = await bench.outcome(delivery)
+    assert (outcome.status, outcome.attempts, outcome.deliveries) == ("succeeded", 1, 1)
+
+
+async def test_a_function_error_is_retried_twice_and_then_set_aside(bench: Bench) -> None:
+    delivery = await bench.delivery()
+    for attempt in (1, 2):
+        assert delivery.attempt == attempt
+        await bench.settlement.settle(delivery, FAILED, function())
+        assert isinstance(await bench.broker.outcome(delivery.invocation.request_id), Pending)
+        delivery = await bench.next()
+    await bench.settlement.settle(delivery, FAILED, function())
+    outcome = await bench.outcome(delivery)
+    assert (outcome.status, outcome.reason, outcome.attempts) == ("failed", "RetriesExhausted", 3)
+    assert outcome.error == '{"errorType":"E"}'
+    assert outcome.dead_letter == f"dead-letter/{delivery.invocation.request_id}"
+
+
+async def test_a_destination_hears_of_a_success(bench: Bench) -> None:
+    await bench.registry.create(function("next"))
+    config = EventInvokeConfig(0, on_success=ARN + "next")
+    delivery = await bench.delivery()
+    await bench.settlement.settle(delivery, OK, function(config=config))
+    told = await bench.next()
+    assert told.invocation.function_name == "next"
+    document = json.loads(told.invocation.payload)
+    assert document["requestContext"]["condition"] == "Success"
+    assert document["responsePayload"] == "fine"
+
+
+async def test_a_destination_that_hears_of_a_failure_replaces_the_dead_letter(bench: Bench) -> None:
+    await bench.registry.create(function("next"))
+    config = EventInvokeConfig(0, maximum_retry_attempts=0, on_failure=ARN + "next")
+    delivery = await bench.delivery()
+    await bench.settlement.settle(delivery, FAILED, function(config=config))
+    assert (await bench.next()).invocation.function_name == "next"
+    assert (await bench.outcome(delivery)).dead_letter == ARN + "next"
+    assert bench.broker.dead_letters == []
+
+
+async def test_a_missing_destination_loses_nothing(bench: Bench) -> None:
+    config = EventInvokeConfig(0, maximum_retry_attempts=0, on_failure=ARN + "missing")
+    delivery = await bench.delivery()
+    await bench.settlement.settle(delivery, FAILED, function(config=config))
+    assert bench.broker.dead_letters == [delivery.invocation]
+
+
+async def test_a_chain_of_destinations_ends(bench: Bench) -> None:
+    await bench.registry.create(function("f"))
+    delivery = await bench.delivery(hops=16)
+    await bench.settlement.settle(delivery, OK, function(config=EventInvokeConfig(0, on_success=ARN + "f")))
+    assert list(await bench.consumer.receive(1, 0.05)) == []
+
+
+async def test_our_own_failure_costs_no_attempt(bench: Bench) -> None:
+    delivery = await bench.delivery()
+    await bench.settlement.settle(delivery, of_platform("no room"), function())
+    again = await bench.consumer.receive(1, 3)
+    assert [(d.attempt, d.deliveries) for d in again] == [(1, 2)]
+
+
+async def test_an_event_that_is_too_old_expires_unrun(bench: Bench) -> None:
+    owner = function(config=EventInvokeConfig(0, maximum_event_age_seconds=60))
+    fresh, old = await bench.delivery(age_seconds=50), await bench.delivery(age_seconds=61)
+    assert bench.settlement.unrun(fresh, owner) is None
+    reason = bench.settlement.unrun(old, owner)
+    assert reason == "EventAgeExceeded"
+    await bench.settlement.end_unrun(old, Verdict(b"", "Unhandled", reason), owner)
+    outcome = await bench.outcome(old)
+    assert (outcome.status, outcome.attempts) == ("expired", 0)
+
+
+async def test_a_function_with_no_concurrency_sends_its_events_to_the_destination(bench: Bench) -> None:
+    await bench.registry.create(function("next"))
+    owner = function(config=EventInvokeConfig(0, on_failure=ARN + "next"), reserved=0)
+    delivery = await bench.delivery()
+    reason = bench.settlement.unrun(delivery, owner)
+    assert reason == "ZeroReservedConcurrency"
+    await bench.settlement.end_unrun(delivery, Verdict(b"", "Unhandled", reason), owner)
+    context = json.loads((await bench.next()).invocation.payload)["requestContext"]
+    assert (context["condition"], context["approximateInvokeCount"]) == ("ZeroReservedConcurrency", 0)
