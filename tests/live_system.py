@@ -52,6 +52,15 @@ class LiveSystem:
             self.close()
             raise
 
+    @property
+    def pid(self) -> int:
+        """Of `up` itself."""
+        return self._process.pid
+
+    def wait(self) -> int:
+        """Wait for the end of `up`; its exit status."""
+        return self._process.wait(STOPPED_WITHIN_SECONDS)
+
     def _wait_until_ready(self) -> str:
         assert self._process.stdout is not None
         deadline = time.monotonic() + READY_WITHIN_SECONDS

@@ -1,0 +1,60 @@
+"""One running system for every acceptance test that does not need its own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command_line import CommandLine
+from tests.live_system import LiveSystem
+
+WriteFunction = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
+    with LiveSystem(tmp_path_factory.mktemp("system") / "data") as system:
+        yield system
+
+
+@pytest.fixture
+def running_system(shared_system: LiveSystem, request: pytest.FixtureRequest) -> Iterator[LiveSystem]:
+    """The shared system: leave it running. What it wrote is shown with a test that fails."""
+    failed_before = request.session.testsfailed
+    yield shared_system
+    if request.session.testsfailed > failed_before:
+        print(everything_said(shared_system))
+
+
+@pytest.fixture
+def command_line(running_system: LiveSystem) -> CommandLine:
+    """A shell for work with the shared system."""
+    return CommandLine(running_system.data_dir)
+
+
+@pytest.fixture
+def function_name() -> str:
+    """A name that nothing else uses."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def write_function(tmp_path: Path) -> WriteFunction:
+    """Write `app.py` with the given code; the folder to deploy."""
+
+    def write(code: str) -> Path:
+        folder = tmp_path / f"code-{uuid.uuid4().hex[:6]}"
+        folder.mkdir()
+        (folder / "app.py").write_text(code)
+        return folder
+
+    return write
+
+
+def everything_said(system: LiveSystem) -> str:
+    """What `up` and its children wrote, cut to the end of each."""
+    logs = [system.log_file, *sorted((system.data_dir / "logs").glob("*.log"))]
+    return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-6000:]}" for log in logs)
