@@ -94,14 +94,14 @@ class ProcessEnvironment:
         return self._process.pid if self._process else 0
 
     async def start(self) -> None:
-        started = self._loop.time()
+        started = time.perf_counter()
         limit = max(INIT_SECONDS, float(self._spec.timeout_seconds))
         timer = self._loop.call_later(limit, self._init_timed_out, limit)
         try:
             await self._start_process()
             await self._init
         except InitFailed as error:
-            error.duration_ms = (self._loop.time() - started) * 1000
+            error.duration_ms = (time.perf_counter() - started) * 1000
             await self._destroy()
             raise
         except BaseException:
@@ -109,7 +109,7 @@ class ProcessEnvironment:
             raise
         finally:
             timer.cancel()
-        self._init_duration_ms = (self._loop.time() - started) * 1000
+        self._init_duration_ms = (time.perf_counter() - started) * 1000
         self._become_idle()
 
     async def run(self, work: Work) -> RunResult:
@@ -118,7 +118,7 @@ class ProcessEnvironment:
         self._answer = answer
         seconds_left = work.deadline_ms / 1000 - time.time()
         timer = self._loop.call_later(max(seconds_left, 0), self._run_timed_out)
-        started = self._loop.time()
+        started = time.perf_counter()
         try:
             self._channel.send(work)
             outcome = await answer
@@ -127,7 +127,7 @@ class ProcessEnvironment:
             raise
         finally:
             timer.cancel()
-        ended = self._loop.time()
+        ended = time.perf_counter()
         self._output.drain()
         result = RunResult(outcome, (ended - started) * 1000, self._peak_mb(ended))
         if isinstance(outcome, Succeeded | HandlerFailed) and self._destroying is None:
@@ -151,6 +151,8 @@ class ProcessEnvironment:
         self._settle(outcome)
 
     def runtime_violated(self, reason: str) -> None:
+        if self._destroying is not None:
+            return
         logger.warning(
             "runtime broke the protocol", extra={"function": self._spec.function_name, "reason": reason}
         )
@@ -248,9 +250,10 @@ class ProcessEnvironment:
         await asyncio.shield(self._begin_destroying())
 
     async def _destroy_all(self) -> None:
-        self._channel.close()
+        # The channel last: a runtime that sees it close would complain in the function's log.
         if self._process is not None:
             await self._process.kill()
+        self._channel.close()
         exit_document = error_document(error_documents.EXIT_ERROR, exit_message("signal: killed"))
         self._fail_init(error_documents.EXIT_ERROR, exit_document)
         self._settle(Exited("signal: killed"))
