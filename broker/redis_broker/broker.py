@@ -75,6 +75,7 @@ class RedisBroker:
         return await self._run("withdraw", invocation.request_id, invocation.function_name) == 1
 
     async def consumer(self, capacity: int, runtimes: Sequence[str] = ()) -> RedisConsumer:
+        await self._connected()
         about = _Description(socket.gethostname(), os.getpid(), capacity, now_ms(), tuple(runtimes))
         consumer = RedisConsumer(self._link, self._options, capacity, msgspec.msgpack.encode(about))
         await consumer.open()
@@ -83,6 +84,7 @@ class RedisBroker:
     async def inbox(self) -> RedisInbox:
         async with self._inbox_opening:
             if self._inbox is None:
+                await self._connected()
                 inbox = RedisInbox(self._link, f"{self._options.namespace}:inbox:{secrets.token_hex(8)}")
                 await inbox.open()
                 self._inbox = inbox
@@ -119,13 +121,16 @@ class RedisBroker:
 
     async def _run(self, script: str, *arguments: Argument) -> object:
         if not self._link.is_connected:
-            await self._link.connected(_PATIENCE_SECONDS)
+            await self._connected()
         return await self._link.run(script, self._options.namespace, *arguments)
 
     async def _call(self, *arguments: Argument) -> object:
         if not self._link.is_connected:
-            await self._link.connected(_PATIENCE_SECONDS)
+            await self._connected()
         return await self._link.call(*arguments)
+
+    async def _connected(self) -> None:
+        await self._link.connected(_PATIENCE_SECONDS)
 
 
 def _worker(epoch: bytes, description: bytes, held: int, alive: int) -> WorkerInfo:

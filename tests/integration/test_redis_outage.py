@@ -1,0 +1,164 @@
+"""The Redis broker through crashes of its server: nothing accepted is lost, everybody reconnects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from broker.errors import BrokerUnavailable
+from broker.interface import Consumer, Delivery
+from broker.invocation import Invocation, Kind, Outcome, Reply, new_request_id, now_ms
+from broker.redis_broker.broker import RedisBroker
+from tests.conftest import StartRedis
+from tests.redis_server import RedisServer
+
+WITHIN_SECONDS = 10.0
+
+
+@pytest.fixture
+def server(start_redis: StartRedis) -> RedisServer:
+    return start_redis("always")
+
+
+@pytest.fixture
+async def broker(server: RedisServer) -> AsyncIterator[RedisBroker]:
+    broker = RedisBroker(server.url)
+    await broker.start()
+    yield broker
+    await broker.close()
+
+
+def invocation(kind: Kind = "async") -> Invocation:
+    now = now_ms()
+    return Invocation(new_request_id(), kind, "f", "$LATEST", 1, "arn", b"{}", now, now + 60_000)
+
+
+async def take(consumer: Consumer, count: int) -> list[Delivery]:
+    got: list[Delivery] = []
+    async with asyncio.timeout(WITHIN_SECONDS):
+        while len(got) < count:
+            got += await consumer.receive(count - len(got), 1.0)
+    return got
+
+
+def done(delivery: Delivery) -> Outcome:
+    return Outcome(
+        delivery.invocation.request_id, "f", "$LATEST", "succeeded", 1, delivery.deliveries, now_ms()
+    )
+
+
+async def test_what_was_accepted_is_there_after_a_crash(server: RedisServer, broker: RedisBroker) -> None:
+    sent = [invocation() for _ in range(200)]
+    await asyncio.gather(*(broker.publish(one) for one in sent))
+    await asyncio.to_thread(server.restart)
+    consumer = await broker.consumer(200)
+    assert {d.invocation.request_id for d in await take(consumer, 200)} == {one.request_id for one in sent}
+    await consumer.close()
+
+
+async def test_a_worker_keeps_what_it_held_through_a_crash(server: RedisServer, broker: RedisBroker) -> None:
+    consumer = await broker.consumer(10)
+    await broker.publish(invocation())
+    (held,) = await take(consumer, 1)
+    await asyncio.to_thread(server.restart)
+    later = invocation()
+    await broker.publish(later)
+    (fresh,) = await take(consumer, 1)
+    assert fresh.invocation == later
+    assert await held.ack(done(held))
+    assert await fresh.ack(done(fresh))
+    await consumer.close()
+
+
+async def test_a_longer_outage_than_the_lease_takes_nothing_from_live_workers(
+    server: RedisServer, broker: RedisBroker
+) -> None:
+    other = RedisBroker(server.url)
+    await other.start()
+    consumer, rival = await broker.consumer(1), await other.consumer(1)
+    await broker.publish(invocation())
+    held = await _whoever_gets_it(consumer, rival)
+    server.kill()
+    await asyncio.sleep(6)  # longer than a lease and the janitor's grace
+    await asyncio.to_thread(server.start)
+    assert await held.ack(done(held))
+    outcome = await broker.outcome(held.invocation.request_id)
+    assert isinstance(outcome, Outcome)
+    assert outcome.deliveries == 1
+    for one in (consumer, rival):
+        await one.close()
+    await other.close()
+
+
+async def test_settling_during_an_outage_is_done_when_the_server_is_back(
+    server: RedisServer, broker: RedisBroker
+) -> None:
+    consumer = await broker.consumer(1)
+    await broker.publish(invocation())
+    (held,) = await take(consumer, 1)
+    server.kill()
+    settling = asyncio.create_task(held.ack(done(held)))
+    await asyncio.to_thread(server.start)
+    async with asyncio.timeout(WITHIN_SECONDS):
+        assert await settling
+    assert isinstance(await broker.outcome(held.invocation.request_id), Outcome)
+    await consumer.close()
+
+
+async def test_a_reply_sent_during_an_outage_arrives_afterwards(
+    server: RedisServer, broker: RedisBroker
+) -> None:
+    answering = RedisBroker(server.url)
+    await answering.start()
+    inbox = await broker.inbox()
+    arrived: asyncio.Queue[Reply] = asyncio.Queue()
+    reply = Reply(new_request_id(), b"late")
+    inbox.expect(reply.request_id, arrived.put_nowait)
+    server.kill()
+    await answering.reply(inbox.address, reply)
+    await asyncio.to_thread(server.start)
+    async with asyncio.timeout(WITHIN_SECONDS):
+        assert await arrived.get() == reply
+    await answering.close()
+
+
+async def test_publishing_without_a_server_fails_clearly_and_in_time(
+    server: RedisServer, broker: RedisBroker
+) -> None:
+    server.kill()
+    for _ in range(2):  # once on the dying connection, once without any
+        async with asyncio.timeout(WITHIN_SECONDS):
+            with pytest.raises(BrokerUnavailable):
+                await broker.publish(invocation())
+
+
+async def test_flushed_scripts_are_loaded_again(server: RedisServer, broker: RedisBroker) -> None:
+    await broker._link.call("SCRIPT", "FLUSH")
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish(invocation())
+    await broker.publish(invocation())
+
+
+async def test_a_message_nobody_can_read_is_set_aside(server: RedisServer, broker: RedisBroker) -> None:
+    await broker._link.call("HSET", "lightswitch:messages", "bad", b"async 0 1 1 1 0 f\nnot msgpack")
+    await broker._link.call("RPUSH", "lightswitch:lane:async:0", "bad")
+    consumer = await broker.consumer(4)
+    good = invocation()
+    await broker.publish(good)
+    (delivery,) = await take(consumer, 1)
+    assert delivery.invocation == good
+    async with asyncio.timeout(WITHIN_SECONDS):
+        while not isinstance(outcome := await broker.outcome("bad"), Outcome):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert (outcome.status, outcome.reason) == ("failed", "Undecodable")
+    await consumer.close()
+
+
+async def _whoever_gets_it(one: Consumer, other: Consumer) -> Delivery:
+    async with asyncio.timeout(WITHIN_SECONDS):
+        while True:
+            for consumer in (one, other):
+                if got := await consumer.receive(1, 0.05):
+                    return got[0]
