@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml deploy/setup.sh
 	@touch $(STAMP)
 
 run: setup ## Run the whole system in the foreground, with an example function
-	@exec $(BIN)/lightswitch up --port $(PORT) --example
+	@exec $(BIN)/lightswitch up --port $(PORT) --example --stop-with-parent
 
 check: setup ## Lint, format, types, layering
 	$(BIN)/ruff check .

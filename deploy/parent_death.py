@@ -1,4 +1,4 @@
-"""Children that never outlive their parent, even when it is killed with -9."""
+"""Processes that never outlive their parent, even when it is killed with -9."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import signal
 from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1
+
+
+def stop_with_parent() -> None:
+    """Have the kernel send this process SIGTERM when the one that started it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def die_with(parent_pid: int) -> Callable[[], None]:

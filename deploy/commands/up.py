@@ -25,6 +25,7 @@ def default_workers() -> int:
 @click.option("--drain-seconds", type=click.FloatRange(0), default=20.0, show_default=True,
               help="How long what runs may go on after Ctrl-C.")  # fmt: skip
 @click.option("--example", is_flag=True, help="Deploy and invoke an example function when it is ready.")
+@click.option("--stop-with-parent", is_flag=True, help="Stop when the process that started this one ends.")
 @data_dir_option
 @redis_url_option
 def command(
@@ -33,6 +34,7 @@ def command(
     workers: int,
     drain_seconds: float,
     example: bool,
+    stop_with_parent: bool,
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -41,10 +43,13 @@ def command(
     Prints `ready URL` when it can serve. Ctrl-C drains and stops everything; a second Ctrl-C does not wait.
     With --redis-url (or $LIGHTSWITCH_REDIS_URL) that Redis is used and none is started.
     """
+    from deploy import parent_death
     from deploy.data_dir import DataDir
     from deploy.roles import UpOptions
     from deploy.up import run
 
+    if stop_with_parent:
+        parent_death.stop_with_parent()
     settings = Settings.from_environ(data_dir=data_dir, redis_url=redis_url)
     return run(
         UpOptions(

@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import shutil
+import stat
 import statistics
 import tempfile
 import time
@@ -99,6 +100,10 @@ def check_data_dir(data_dir: Path) -> Iterator[Finding]:
     except OSError as error:
         yield fail("data directory", f"{data_dir}: {error.strerror}", "choose another with --data-dir")
         return
+    closed = [str(path) for path in (data_dir, *data_dir.parents) if not path.stat().st_mode & stat.S_IXOTH]
+    if os.geteuid() == 0 and closed:
+        advice = "where mounts are not possible, functions run as root then; choose another with --data-dir"
+        yield warn("data directory", f"other users cannot enter {', '.join(closed)}", advice)
     free_bytes = shutil.disk_usage(data_dir).free
     detail = f"{data_dir}, {free_bytes / 1e9:.1f} GB free"
     if free_bytes < LITTLE_DISK_BYTES:
