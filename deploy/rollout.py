@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,6 +34,16 @@ class FunctionSettings:
             "Environment": None if self.environment is None else {"Variables": dict(self.environment)},
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+def default_runtime() -> str:
+    """The Python that runs this command: a machine that can run us can run it."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def defaults_of_new(account_id: str) -> FunctionSettings:
+    """What a new function gets where nothing else is said."""
+    return FunctionSettings(runtime=default_runtime(), role=f"arn:aws:iam::{account_id}:role/lightswitch")
 
 
 @dataclass(frozen=True, slots=True)

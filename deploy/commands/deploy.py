@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,11 +10,6 @@ import click
 
 from broker.settings import Settings
 from deploy.commands.options import client_options, find_endpoint
-
-
-def default_runtime() -> str:
-    """The Python that runs this command."""
-    return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def function_name_of(folder: Path) -> str:
@@ -39,7 +33,7 @@ def parse_variables(pairs: Iterable[str]) -> dict[str, str] | None:
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("--handler", help="Where the code starts, e.g. app.handler (needed for a new function).")
 @click.option("--name", help="Function name.  [default: the folder's name]")
-@click.option("--runtime", help=f"e.g. python3.12, provided.al2023.  [default: {default_runtime()}]")
+@click.option("--runtime", help="e.g. python3.12, provided.al2023.  [default: this Python's]")
 @click.option("--timeout", "timeout_seconds", type=click.IntRange(1, 900), help="Seconds.  [default: 3]")
 @click.option("--memory", "memory_mb", type=click.IntRange(128, 10240), help="Megabytes.  [default: 128]")
 @click.option("--env", "variables", multiple=True, metavar="K=V", help="Environment variable; repeatable.")
@@ -63,11 +57,10 @@ def command(
     """
     from deploy.lambda_client import reaching
     from deploy.packaging import package
-    from deploy.rollout import FunctionSettings, roll_out
+    from deploy.rollout import FunctionSettings, defaults_of_new, roll_out
 
     wanted = FunctionSettings(handler, runtime, role, timeout_seconds, memory_mb, parse_variables(variables))
-    account_id = Settings.from_environ().account_id
-    defaults = FunctionSettings(runtime=default_runtime(), role=f"arn:aws:iam::{account_id}:role/lightswitch")
+    defaults = defaults_of_new(Settings.from_environ().account_id)
     name = name or function_name_of(folder)
     code = package(folder)
     with reaching(find_endpoint(endpoint_url, data_dir)) as client:

@@ -20,16 +20,15 @@ PAYLOAD = b'{"name": "you"}'
 def command(endpoint_url: str | None, data_dir: Path | None) -> None:
     """Deploy the example function, invoke it twice, and say what to try next."""
     from broker.settings import Settings
-    from deploy.commands.deploy import default_runtime
     from deploy.lambda_client import reaching
     from deploy.packaging import zip_folder
-    from deploy.rollout import FunctionSettings, roll_out
+    from deploy.rollout import FunctionSettings, defaults_of_new, roll_out
 
     folder = Path(deploy.__file__).parent / "examples" / NAME
-    role = f"arn:aws:iam::{Settings.from_environ().account_id}:role/lightswitch"
-    wanted = FunctionSettings(handler="app.handler", runtime=default_runtime(), role=role)
+    wanted = FunctionSettings(handler="app.handler")
+    defaults = defaults_of_new(Settings.from_environ().account_id)
     with reaching(find_endpoint(endpoint_url, data_dir)) as client:
-        done = roll_out(client, NAME, zip_folder(folder), wanted, FunctionSettings())
+        done = roll_out(client, NAME, zip_folder(folder), wanted, defaults)
         click.echo(f"{done.action} {done.arn}")
         for temperature in ("first", "warm"):
             started = time.perf_counter()
