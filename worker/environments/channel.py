@@ -44,6 +44,9 @@ class RuntimeChannel(Protocol):
     def send(self, work: Work) -> None:
         """Hand over one run; never blocks. A dead process is no error here."""
 
+    def withdraw(self) -> bool:
+        """The process is dead: True if the runtime surely never got the work that was sent last."""
+
     def drain(self) -> None:
         """Report what the runtime has sent so far, before its end is dealt with."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
+import termios
 from collections.abc import Mapping
 
 import msgspec
@@ -34,6 +36,8 @@ class FrameChannel:
         self._unsent = b""
         self._run = 0
         self._waiting = False
+        self._refused = False
+        self._reset = False
         self._open = True
 
     @property
@@ -61,6 +65,10 @@ class FrameChannel:
         header = frames.REQUEST.pack(length, self._run, work.deadline_ms, *sizes)
         self._write(b"".join((header, *texts, work.payload)))
 
+    def withdraw(self) -> bool:
+        """A frame that was not read to its end was not run: the kernel tells in one of three ways."""
+        return self._refused or self._reset or (self._open and self._unread_bytes() > 0)
+
     def drain(self) -> None:
         while self._open and self._receive():
             pass
@@ -80,6 +88,7 @@ class FrameChannel:
             sent = 0
         except OSError:
             # The process is dead or has closed its end; the reading side reports it.
+            self._refused = True
             return
         if sent < len(data):
             self._unsent = data[sent:]
@@ -97,6 +106,8 @@ class FrameChannel:
         except BlockingIOError:
             return False
         except OSError:
+            # The other end is closed while something of ours lies there unread.
+            self._reset = True
             data = b""
         if not data:
             self._loop.remove_reader(self._socket)
@@ -104,6 +115,11 @@ class FrameChannel:
             return False
         self._take(data)
         return True
+
+    def _unread_bytes(self) -> int:
+        """What lies unread at the other end, if a descendant of the dead process still holds it."""
+        queued = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))
+        return int.from_bytes(queued, "little")
 
     def _take(self, data: bytes) -> None:
         if self._received:

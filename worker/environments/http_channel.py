@@ -30,6 +30,9 @@ class HttpChannel:
     def send(self, work: Work) -> None:
         self._session.offer(work)
 
+    def withdraw(self) -> bool:
+        return self._session.withdraw()
+
     def drain(self) -> None:
         """A runtime that exits after an answer has waited for our 202, so nothing is under way."""
 

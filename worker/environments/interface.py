@@ -99,6 +99,10 @@ class InitFailed(Exception):
         self.duration_ms = duration_ms
 
 
+class NotRun(Exception):
+    """The environment died before the function got the work; it may run in another one."""
+
+
 OnOutput = Callable[[bytes], None]
 """Called on the loop with what the function wrote to stdout and stderr, in order, as it comes."""
 
@@ -128,7 +132,8 @@ class Environment(Protocol):
         """Run once. Only in state IDLE; back to IDLE after Succeeded and HandlerFailed, else GONE.
 
         Everything the function wrote before its answer has reached `on_output` when this returns.
-        Cancelling destroys the environment.
+        Cancelling destroys the environment. Raises NotRun when it died while it was idle and nobody had
+        noticed yet; it is GONE then.
         """
 
     async def stop(self) -> None:

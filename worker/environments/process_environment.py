@@ -16,6 +16,7 @@ from worker.environments.interface import (
     Exited,
     HandlerFailed,
     InitFailed,
+    NotRun,
     OnOutput,
     RunOutcome,
     RunResult,
@@ -128,6 +129,9 @@ class ProcessEnvironment:
         finally:
             timer.cancel()
         ended = time.perf_counter()
+        if isinstance(outcome, Exited) and self._channel.withdraw():
+            await self._destroy()
+            raise NotRun
         self._output.drain()
         result = RunResult(outcome, (ended - started) * 1000, self._peak_mb(ended))
         if isinstance(outcome, Succeeded | HandlerFailed) and self._destroying is None:

@@ -55,6 +55,11 @@ class Session:
         self._begin(work)
         deliver(work)
 
+    def withdraw(self) -> bool:
+        """Take back a run that the runtime has not asked for; False where it has it."""
+        taken, self._offered = self._offered is None, None
+        return not taken
+
     def close(self) -> None:
         """Refuse everything from now on."""
         self.state = RuntimeState.CLOSED

@@ -1,0 +1,130 @@
+"""A factory of real environments, and functions to put into them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import sysconfig
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from worker.environments.interface import Environment, EnvironmentSpec, RunResult, Work
+from worker.environments.process_factory import ProcessEnvironmentFactory
+
+Kind = Literal["python", "awslambdaric", "bootstrap"]
+
+FUNCTIONS = Path(__file__).parent / "contract" / "functions"
+FUNCTION_ARN = "arn:aws:lambda:eu-central-1:123456789012:function:tried"
+PYTHON_RUNTIME = f"python3.{sys.version_info.minor}"
+RIC_BOOTSTRAP = """#!/bin/sh
+exec {python} -S -c 'import sys; sys.path.insert(0, "'$LAMBDA_TASK_ROOT'"); \\
+from awslambdaric.__main__ import main; main(["awslambdaric", "'$_HANDLER'"])'
+"""
+
+
+@dataclass
+class Tried:
+    """An environment with what it said and whether its end was announced."""
+
+    environment: Environment
+    output: bytearray = field(default_factory=bytearray)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, payload: bytes = b"{}", *, seconds: float = 20, **work: str) -> RunResult:
+        """Run with a deadline in `seconds`."""
+        deadline_ms = int((time.time() + seconds) * 1000)
+        details = {"request_id": "7b1c9f5e-0000-4000-8000-000000000001", "invoked_arn": FUNCTION_ARN, **work}
+        return await self.environment.run(Work(payload=payload, deadline_ms=deadline_ms, **details))
+
+
+class Workbench:
+    """Makes environments of functions below `directory`."""
+
+    def __init__(self, factory: ProcessEnvironmentFactory, directory: Path) -> None:
+        self.factory = factory
+        self.directory = directory
+
+    def code(self, **files: str) -> Path:
+        """A task root with Python files: `app="..."` becomes app.py."""
+        root = self.directory / f"code-{time.monotonic_ns()}"
+        root.mkdir(mode=0o755)
+        for name, text in files.items():
+            path = root / f"{name.replace('__', '/')}.py"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        return root
+
+    def suite_code(self, kind: Kind) -> Path:
+        """The task root of the contract suite's function for a kind of runtime."""
+        root = self.code(app=(FUNCTIONS / "app.py").read_text())
+        if kind == "bootstrap":
+            _install_bootstrap(root, (FUNCTIONS / "bootstrap.py").read_text())
+        elif kind == "awslambdaric":
+            _install_awslambdaric(root)
+        return root
+
+    def make(
+        self,
+        handler: str,
+        task_root: Path,
+        kind: Kind = "python",
+        *,
+        timeout_seconds: int = 20,
+        variables: Mapping[str, str] | None = None,
+    ) -> Tried:
+        """An environment that has not been started."""
+        spec = EnvironmentSpec(
+            function_name="tried",
+            version="$LATEST",
+            function_arn=FUNCTION_ARN,
+            runtime=PYTHON_RUNTIME if kind == "python" else "provided.al2023",
+            handler=handler,
+            timeout_seconds=timeout_seconds,
+            memory_mb=128,
+            ephemeral_storage_mb=512,
+            variables=variables or {},
+            task_root=task_root,
+            region="eu-central-1",
+            log_group="/aws/lambda/tried",
+        )
+        output, gone = bytearray(), asyncio.Event()
+        return Tried(self.factory.create(spec, output.extend, gone.set), output, gone)
+
+    async def start(self, handler: str, task_root: Path, kind: Kind = "python", **variables: str) -> Tried:
+        """An environment that is ready."""
+        tried = self.make(handler, task_root, kind, variables=variables)
+        await tried.environment.start()
+        return tried
+
+
+@asynccontextmanager
+async def workbench(directory: Path, library_directory: Path) -> AsyncIterator[Workbench]:
+    """An open factory, closed at the end."""
+    factory = ProcessEnvironmentFactory(directory / "worker", library_directory=library_directory)
+    await factory.open()
+    try:
+        yield Workbench(factory, directory)
+    finally:
+        await factory.close()
+
+
+def _install_bootstrap(root: Path, text: str) -> None:
+    bootstrap = root / "bootstrap"
+    bootstrap.write_text(text)
+    bootstrap.chmod(0o755)
+
+
+def _install_awslambdaric(root: Path) -> None:
+    """What `pip install --target` would put beside the handler."""
+    packages = Path(sysconfig.get_path("platlib"))
+    for package in ("awslambdaric", "simplejson"):
+        shutil.copytree(packages / package, root / package)
+    for pattern in ("runtime_client*.so", "snapshot_restore_py.py"):
+        for file in packages.glob(pattern):
+            shutil.copy(file, root)
+    _install_bootstrap(root, RIC_BOOTSTRAP.format(python=f"python3.{sys.version_info.minor}"))
