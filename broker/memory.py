@@ -298,6 +298,9 @@ class MemoryDelivery:
         self.broker.forget(self.invocation)
         return True
 
+    async def ack_lazily(self) -> bool:
+        return await self.ack()
+
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
         if self.consumer.settle(self.invocation.request_id) is None:
             return False

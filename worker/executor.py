@@ -58,10 +58,17 @@ class Executor:
 
     async def _execute_sync(self, delivery: Delivery) -> None:
         invocation = delivery.invocation
-        if now_ms() < invocation.deadline_ms:
-            verdict, _ = await self._run(delivery)
+        if now_ms() >= invocation.deadline_ms:
+            await delivery.ack()
+            return
+        verdict, function = await self._run(delivery)
+        if function is not None and function.record.reserved_concurrency is not None:
+            # Whoever calls again as soon as it is answered must find the slot free.
+            await delivery.ack()
             await self._answer(invocation, verdict)
-        await delivery.ack()
+        else:
+            await self._answer(invocation, verdict)
+            await delivery.ack_lazily()
 
     async def _execute_async(self, delivery: Delivery) -> None:
         if delivery.losses >= MOST_LOSSES:

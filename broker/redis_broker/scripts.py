@@ -27,6 +27,8 @@ the script that accepts it: one hop, and the message is already in its held set.
 
 from __future__ import annotations
 
+# Lua makes its functions anew in every run of a script. The hot scripts take what the
+# common case needs and call `more` only where they leave it; all others begin with everything.
 _LIBRARY = """
 local p = KEYS[1]
 local call = redis.call
@@ -80,80 +82,92 @@ local function admit(id, value, fn, class, a, b)
   end
   return enqueue(id, value, class, a, b)
 end
+"""
 
-local function header(value)
-  return string.match(value, '^(%l+) (%d+) (%d+) (%d+) (%d+) (%d+) ([^\\n]*)\\n')
-end
-
-local function again(id, value, charge, loss)
-  local class, a, b, attempt, deliveries, losses, fn = header(value)
-  local rest = string.sub(value, string.find(value, '\\n', 1, true), -1)
-  value = table.concat({class, a, b, attempt + charge, deliveries + 1, losses + loss, fn}, ' ') .. rest
-  call('HSET', messages, id, value)
-  return value, fn, class, a, b
-end
-
-local function unpark(fn, most)
-  local parked, gate = p .. ':parked:' .. fn, p .. ':gate:' .. fn
-  local limit = tonumber(call('HGET', p .. ':limits', fn) or nil)
-  if limit == 0 then limit = nil end
-  while most > 0 and not (limit and call('SCARD', gate) >= limit) do
-    local id = call('LPOP', parked)
-    if not id then call('SREM', p .. ':parked', fn) return end
-    local value = call('HGET', messages, id)
-    if value then
-      local class, a, b = header(value)
-      if limit then call('SADD', gate, id) end
-      enqueue(id, value, class, a, b)
-    end
-    most = most - 1
+_MORE = """
+local function more()
+  local function header(value)
+    return string.match(value, '^(%l+) (%d+) (%d+) (%d+) (%d+) (%d+) ([^\\n]*)\\n')
   end
-end
 
-local function free_slot(fn, id)
-  if call('SREM', p .. ':gate:' .. fn, id) == 1 then unpark(fn, 16) end
-end
-
-local function forget(fn, id)
-  call('HDEL', messages, id)
-  free_slot(fn, id)
-end
-
-local function pop(epoch, lane, room)
-  local taken, ids = 0, call('LPOP', lane, room)
-  if not ids then return 0 end
-  local values = call('HMGET', messages, unpack(ids))
-  for i, id in ipairs(ids) do
-    if values[i] then
-      push(epoch, id, values[i])
-      call('SADD', p .. ':held:' .. epoch, id)
-      taken = taken + 1
-    end
+  local function again(id, value, charge, loss)
+    local class, a, b, attempt, deliveries, losses, fn = header(value)
+    local rest = string.sub(value, string.find(value, '\\n', 1, true), -1)
+    value = table.concat({class, a, b, attempt + charge, deliveries + 1, losses + loss, fn}, ' ') .. rest
+    call('HSET', messages, id, value)
+    return value, fn, class, a, b
   end
-  return taken
-end
 
-local function fill(epoch, lanes, from)
-  if call('ZSCORE', idle, epoch) then return end
-  local allowed = call('HGET', capacity, epoch)
-  if not allowed then return end
-  local room = tonumber(allowed) - call('SCARD', p .. ':held:' .. epoch)
-  for _, class in ipairs({'sync', 'async'}) do
-    while room > 0 do
-      local waiting = {}
-      for i = 0, lanes - 1 do
-        local lane = p .. ':lane:' .. class .. ':' .. ((i + from) % lanes)
-        if call('LLEN', lane) > 0 then waiting[#waiting + 1] = lane end
+  local function unpark(fn, most)
+    local parked, gate = p .. ':parked:' .. fn, p .. ':gate:' .. fn
+    local limit = tonumber(call('HGET', p .. ':limits', fn) or nil)
+    if limit == 0 then limit = nil end
+    while most > 0 and not (limit and call('SCARD', gate) >= limit) do
+      local id = call('LPOP', parked)
+      if not id then call('SREM', p .. ':parked', fn) return end
+      local value = call('HGET', messages, id)
+      if value then
+        local class, a, b = header(value)
+        if limit then call('SADD', gate, id) end
+        enqueue(id, value, class, a, b)
       end
-      if #waiting == 0 then break end
-      local share = math.min(256, math.ceil(room / #waiting))
-      for _, lane in ipairs(waiting) do
-        if room > 0 then room = room - pop(epoch, lane, math.min(share, room)) end
+      most = most - 1
+    end
+  end
+
+  local function free_slot(fn, id)
+    if call('SREM', p .. ':gate:' .. fn, id) == 1 then unpark(fn, 16) end
+  end
+
+  local function forget(fn, id)
+    call('HDEL', messages, id)
+    free_slot(fn, id)
+  end
+
+  local function pop(epoch, lane, room)
+    local taken, ids = 0, call('LPOP', lane, room)
+    if not ids then return 0 end
+    local values = call('HMGET', messages, unpack(ids))
+    for i, id in ipairs(ids) do
+      if values[i] then
+        push(epoch, id, values[i])
+        call('SADD', p .. ':held:' .. epoch, id)
+        taken = taken + 1
       end
     end
+    return taken
   end
-  if room > 0 then call('ZADD', idle, now_ms(), epoch) end
+
+  local function fill(epoch, lanes, from)
+    if call('ZSCORE', idle, epoch) then return end
+    local allowed = call('HGET', capacity, epoch)
+    if not allowed then return end
+    local room = tonumber(allowed) - call('SCARD', p .. ':held:' .. epoch)
+    for _, class in ipairs({'sync', 'async'}) do
+      while room > 0 do
+        local waiting = {}
+        for i = 0, lanes - 1 do
+          local lane = p .. ':lane:' .. class .. ':' .. ((i + from) % lanes)
+          if call('LLEN', lane) > 0 then waiting[#waiting + 1] = lane end
+        end
+        if #waiting == 0 then break end
+        local share = math.min(256, math.ceil(room / #waiting))
+        for _, lane in ipairs(waiting) do
+          if room > 0 then room = room - pop(epoch, lane, math.min(share, room)) end
+        end
+      end
+    end
+    if room > 0 then call('ZADD', idle, now_ms(), epoch) end
+  end
+  return {header = header, again = again, unpark = unpark,
+          free_slot = free_slot, forget = forget, fill = fill}
 end
+"""
+
+_ALL = """
+local m = more()
+local header, again, unpark, free_slot, forget, fill =
+  m.header, m.again, m.unpark, m.free_slot, m.forget, m.fill
 """
 
 _PUBLISH = """
@@ -201,14 +215,31 @@ return 1
 _ACK = """
 -- ARGV: epoch, id, function, lanes, from, outcome, outcome ttl (s), then 6 for each invocation that follows
 if call('SREM', p .. ':held:' .. ARGV[1], ARGV[2]) == 0 then return 0 end
-forget(ARGV[3], ARGV[2])
+call('HDEL', messages, ARGV[2])
+if call('SREM', p .. ':gate:' .. ARGV[3], ARGV[2]) == 1 then more().unpark(ARGV[3], 16) end
 if ARGV[6] ~= '' then call('SET', p .. ':outcome:' .. ARGV[2], ARGV[6], 'EX', ARGV[7]) end
 for i = 8, #ARGV, 6 do
   call('HSET', messages, ARGV[i], ARGV[i + 1])
   admit(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
 end
-fill(ARGV[1], tonumber(ARGV[4]), tonumber(ARGV[5]))
+if not call('ZSCORE', idle, ARGV[1]) then more().fill(ARGV[1], tonumber(ARGV[4]), tonumber(ARGV[5])) end
 return 1
+"""
+
+_ACK_MANY = """
+-- ARGV: epoch, lanes, from, then id and function of each. Answers 1 or 0 (fenced) for each.
+local held, settled = p .. ':held:' .. ARGV[1], {}
+for i = 4, #ARGV, 2 do
+  local id = ARGV[i]
+  local mine = call('SREM', held, id)
+  settled[#settled + 1] = mine
+  if mine == 1 then
+    call('HDEL', messages, id)
+    if call('SREM', p .. ':gate:' .. ARGV[i + 1], id) == 1 then more().unpark(ARGV[i + 1], 16) end
+  end
+end
+if not call('ZSCORE', idle, ARGV[1]) then more().fill(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])) end
+return settled
 """
 
 _RELEASE = """
@@ -331,21 +362,22 @@ end
 return all
 """
 
+_HOT = {"publish": _PUBLISH, "ack": _ACK, "ack_many": _ACK_MANY}
+_OTHERS = {
+    "withdraw": _WITHDRAW,
+    "register": _REGISTER,
+    "renew": _RENEW,
+    "stop": _STOP,
+    "release": _RELEASE,
+    "dead_letter": _DEAD_LETTER,
+    "tidy": _TIDY,
+    "reclaim": _RECLAIM,
+    "limit": _LIMIT,
+    "depth": _DEPTH,
+    "workers": _WORKERS,
+}
+
 SCRIPTS: dict[str, str] = {
-    name: _LIBRARY + body
-    for name, body in {
-        "publish": _PUBLISH,
-        "withdraw": _WITHDRAW,
-        "register": _REGISTER,
-        "renew": _RENEW,
-        "stop": _STOP,
-        "ack": _ACK,
-        "release": _RELEASE,
-        "dead_letter": _DEAD_LETTER,
-        "tidy": _TIDY,
-        "reclaim": _RECLAIM,
-        "limit": _LIMIT,
-        "depth": _DEPTH,
-        "workers": _WORKERS,
-    }.items()
+    **{name: _LIBRARY + _MORE + body for name, body in _HOT.items()},
+    **{name: _LIBRARY + _MORE + _ALL + body for name, body in _OTHERS.items()},
 }

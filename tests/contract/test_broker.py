@@ -225,6 +225,15 @@ async def test_an_acknowledged_message_is_gone_and_its_outcome_stays(
     assert (await broker.depth()) == type(await broker.depth())(0, 0, 0, 0)
 
 
+async def test_lazy_acknowledgements_end_messages_too(broker: Broker, consumer: Consumer) -> None:
+    for _ in range(8):
+        await broker.publish(invocation())
+    held = await take(consumer, 8)
+    assert await asyncio.gather(*(delivery.ack_lazily() for delivery in held)) == [True] * 8
+    assert not await held[0].ack_lazily()
+    assert (await broker.depth()).running == 0
+
+
 async def test_an_unknown_request_id_has_no_outcome(broker: Broker) -> None:
     assert await broker.outcome(new_request_id()) is None
 
