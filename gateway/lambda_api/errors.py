@@ -55,6 +55,17 @@ def too_large(message: str) -> ApiError:
     return ApiError("RequestEntityTooLargeException", 413, message)
 
 
+def throttled(reason: str = "ReservedFunctionConcurrentInvocationLimitExceeded") -> ApiError:
+    """The function already runs as often as it may."""
+    return ApiError(
+        "TooManyRequestsException",
+        429,
+        "Rate Exceeded.",
+        members={"Reason": reason},
+        headers={"Retry-After": "1"},
+    )
+
+
 def not_implemented(operation: str, what: str = "") -> ApiError:
     """Lightswitch does not do this yet; never confused with a success."""
     return ApiError(

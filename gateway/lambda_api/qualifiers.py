@@ -37,10 +37,10 @@ Random = Callable[[], float]
 class FunctionNames:
     """Reads function names as one installation (region and account) understands them."""
 
-    __slots__ = ("_account_id", "_arn_prefix", "_region")
+    __slots__ = ("_account_id", "_arn_prefix", "region")
 
     def __init__(self, region: str, account_id: str) -> None:
-        self._region = region
+        self.region = region
         self._account_id = account_id
         self._arn_prefix = f"arn:aws:lambda:{region}:{account_id}:function:"
 
@@ -80,9 +80,9 @@ class FunctionNames:
         name, inner = match["name"], match["qualifier"] or ""
         if len(name) > NAME_LENGTH:
             raise validation(_broken(name, f"have length less than or equal to {NAME_LENGTH}"))
-        if match["region"] and match["region"] != self._region:
+        if match["region"] and match["region"] != self.region:
             raise not_found(
-                f"Functions from '{match['region']}' are not reachable in this region ('{self._region}')"
+                f"Functions from '{match['region']}' are not reachable in this region ('{self.region}')"
             )
         if match["account"] and match["account"] != self._account_id:
             raise access_denied(

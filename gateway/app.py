@@ -1,0 +1,155 @@
+"""The gateway's application: the Lambda API, our own API, health, and the way to each.
+
+The outermost callable decides by the path alone. Invoke comes first and meets nothing else; the Lambda API
+is plain ASGI; FastAPI serves the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from broker.errors import BrokerError
+from broker.interface import Broker
+from broker.invocation import new_request_id
+from broker.registry.interface import Registry
+from broker.settings import Settings
+from gateway.auth import Credentials, SignatureVerifier
+from gateway.code_links import CodeLinks
+from gateway.errors import ApiError
+from gateway.http_body import AsgiApp, Receive, Scope, Send
+from gateway.invoke_request import is_invoke
+from gateway.lambda_api.api import LambdaApi
+from gateway.lambda_api.context import CodeStore, Context
+from gateway.lambda_api.model import load_model
+from gateway.lambda_api.operations import OPERATIONS
+from gateway.lambda_api.qualifiers import FunctionNames
+from gateway.lambda_api.router import Router
+from gateway.lambda_api.runtimes import Runtimes
+from gateway.lambda_api.translation import translate
+from gateway.own_api import FunctionLogs, OwnApi, answer_error
+from gateway.readiness import Readiness
+from gateway.s3_objects import S3Objects
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a gateway is put together from; everything is started and closed by its owner.
+
+    `verifier` and `invoke` are for the same `credentials`: the first of these seals code links.
+    """
+
+    settings: Settings
+    credentials: Sequence[Credentials]
+    broker: Broker
+    registry: Registry
+    code_store: CodeStore
+    function_logs: FunctionLogs
+    verifier: SignatureVerifier
+    readiness: Readiness
+    invoke: AsgiApp
+    """Serves `POST /2015-03-31/functions/NAME/invocations`, signature included."""
+
+
+def create_app(parts: Parts) -> AsgiApp:
+    """The ASGI application of one gateway process. Reads the service model: call it once."""
+    settings, model = parts.settings, load_model()
+    names = FunctionNames(settings.region, settings.account_id)
+    links = CodeLinks(parts.credentials)
+    context = Context(
+        settings=settings,
+        registry=parts.registry,
+        broker=parts.broker,
+        code_store=parts.code_store,
+        objects=S3Objects(settings.region, settings.endpoint_urls),
+        names=names,
+        runtimes=Runtimes(parts.broker, model.shape_for("Runtime").metadata["enum"]),
+        code_links=links,
+    )
+    router = Router(model)
+    lambda_api = LambdaApi(context, router, OPERATIONS, parts.verifier)
+    own_api = OwnApi(
+        parts.broker, parts.registry, parts.code_store, parts.function_logs, names, links, parts.verifier
+    )
+    web = _web(parts.readiness, own_api, names)
+    return _Front(parts.invoke, lambda_api, router.prefixes(), web)
+
+
+class _Front:
+    """Sends each request on by its path."""
+
+    __slots__ = ("_invoke", "_lambda_api", "_lambda_prefixes", "_web")
+
+    def __init__(
+        self, invoke: AsgiApp, lambda_api: AsgiApp, lambda_prefixes: frozenset[str], web: AsgiApp
+    ) -> None:
+        self._invoke = invoke
+        self._lambda_api = lambda_api
+        self._lambda_prefixes = frozenset(prefix.encode() for prefix in lambda_prefixes)
+        self._web = web
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._web(scope, receive, send)
+            return
+        raw_path: bytes = scope["raw_path"]
+        if is_invoke(scope["method"], raw_path):
+            await self._invoke(scope, receive, send)
+        elif raw_path[1:].partition(b"/")[0] in self._lambda_prefixes:
+            await self._lambda_api(scope, receive, send)
+        else:
+            await self._web(scope, receive, send)
+
+
+def _web(readiness: Readiness, own_api: OwnApi, names: FunctionNames) -> AsgiApp:
+    app = FastAPI(
+        title="Lightswitch",
+        docs_url="/lightswitch/docs",
+        redoc_url=None,
+        openapi_url="/lightswitch/openapi.json",
+        lifespan=_pinging(readiness),
+    )
+    app.include_router(own_api.router())
+
+    @app.get("/healthz", tags=["health"])
+    async def healthz() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"])
+    async def readyz() -> JSONResponse:
+        """Whether requests can be served: the broker answered lately, and the process is not draining."""
+        age = readiness.age_seconds
+        state = {
+            "ready": readiness.ready,
+            "draining": readiness.draining,
+            "broker_ping_age_seconds": None if age is None else round(age, 3),
+        }
+        return JSONResponse(state, status_code=200 if readiness.ready else 503)
+
+    @app.exception_handler(ApiError)
+    async def api_error(request: Request, error: ApiError) -> Response:
+        return answer_error(error, new_request_id())
+
+    @app.exception_handler(BrokerError)
+    async def broker_error(request: Request, error: BrokerError) -> Response:
+        return answer_error(translate(error, names), new_request_id())
+
+    return app
+
+
+def _pinging(readiness: Readiness) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await readiness.start()
+        try:
+            yield
+        finally:
+            await readiness.stop()
+
+    return lifespan

@@ -1,0 +1,38 @@
+"""Operations on a function's reserved concurrency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.errors import FunctionNotFound
+from broker.invocation import LATEST
+from broker.registry import changes
+from gateway.lambda_api.context import Context
+from gateway.lambda_api.targets import named_function
+
+
+async def put_function_concurrency(context: Context, request: dict[str, Any]) -> dict[str, Any]:
+    limit: int = request["ReservedConcurrentExecutions"]
+    await _reserve(context, request, limit)
+    return {"ReservedConcurrentExecutions": limit}
+
+
+async def get_function_concurrency(context: Context, request: dict[str, Any]) -> dict[str, Any]:
+    name, _ = named_function(context, request, qualified=False)
+    record = await context.registry.get(name)
+    return {"ReservedConcurrentExecutions": record.reserved_concurrency}
+
+
+async def delete_function_concurrency(context: Context, request: dict[str, Any]) -> dict[str, Any]:
+    await _reserve(context, request, None)
+    return {}
+
+
+async def _reserve(context: Context, request: dict[str, Any], limit: int | None) -> None:
+    """The registry first: what it says is what a restarted broker is told again."""
+    name, _ = named_function(context, request, qualified=False)
+    try:
+        await context.registry.update(name, lambda record: changes.reserve_concurrency(record, limit))
+    except FunctionNotFound as error:
+        raise context.names.not_found(name, LATEST) from error
+    await context.broker.set_limit(name, limit)

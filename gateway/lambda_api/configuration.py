@@ -1,0 +1,110 @@
+"""A function's configuration as the API shows it (FunctionConfiguration)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from broker.registry.model import FunctionConfig
+from gateway.lambda_api.qualifiers import FunctionNames
+
+CREATING: Mapping[str, str] = {
+    "State": "Pending",
+    "StateReason": "The function is being created.",
+    "StateReasonCode": "Creating",
+}
+"""What AWS answers to a creation. The record behind it is complete and active by then."""
+
+UPDATING: Mapping[str, str] = {
+    "LastUpdateStatus": "InProgress",
+    "LastUpdateStatusReason": "The function is being created.",
+    "LastUpdateStatusReasonCode": "Creating",
+}
+"""What AWS answers to an update. The update is complete by then."""
+
+_STATE_MEMBERS = ("State", "StateReason", "StateReasonCode")
+_UPDATE_MEMBERS = ("LastUpdateStatus", "LastUpdateStatusReason", "LastUpdateStatusReasonCode")
+
+
+def describe(names: FunctionNames, name: str, config: FunctionConfig, qualifier: str = "") -> dict[str, Any]:
+    """FunctionConfiguration of a version, asked for by `qualifier` (empty: unqualified ARN)."""
+    return {
+        **outline(names, name, config, qualifier),
+        **_state(config),
+        "RuntimeVersionConfig": {"RuntimeVersionArn": _runtime_version(names, config.runtime)},
+    }
+
+
+def outline(names: FunctionNames, name: str, config: FunctionConfig, qualifier: str = "") -> dict[str, Any]:
+    """FunctionConfiguration as lists show it: without states."""
+    return {
+        "FunctionName": name,
+        "FunctionArn": names.arn(name, qualifier),
+        "Runtime": config.runtime,
+        "Role": config.role,
+        "Handler": config.handler or None,
+        "CodeSize": config.code_size,
+        "Description": config.description,
+        "Timeout": config.timeout_seconds,
+        "MemorySize": config.memory_mb,
+        "LastModified": config.last_modified,
+        "CodeSha256": config.code_sha256,
+        "Version": config.version,
+        "Environment": {"Variables": config.environment} if config.environment else None,
+        "TracingConfig": _extra(config, "TracingConfig", {"Mode": "PassThrough"}),
+        "RevisionId": config.revision_id,
+        "PackageType": config.package_type,
+        "Architectures": list(config.architectures),
+        "EphemeralStorage": {"Size": config.ephemeral_storage_mb},
+        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "LoggingConfig": _extra(
+            config, "LoggingConfig", {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"}
+        ),
+    }
+
+
+def as_creating(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to the request that made this version."""
+    return {**{k: v for k, v in described.items() if k not in _UPDATE_MEMBERS}, **CREATING}
+
+
+def as_updating(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to the request that changed `$LATEST`."""
+    return {**described, **UPDATING}
+
+
+def timestamp() -> str:
+    """Now, as `LastModified` is written: `2026-11-23T09:30:00.000+0000`."""
+    now = time.time()
+    milliseconds = int(now * 1000) % 1000
+    return time.strftime(f"%Y-%m-%dT%H:%M:%S.{milliseconds:03d}+0000", time.gmtime(now))
+
+
+def new_revision() -> str:
+    """A fresh RevisionId."""
+    return str(uuid.uuid4())
+
+
+def _state(config: FunctionConfig) -> dict[str, Any]:
+    reason, code = config.state_reason or None, config.state_reason_code or None
+    if config.state == "Active":
+        failed = config.last_update_status == "Failed"
+        reasons = (reason, code) if failed else (None, None)
+        return {
+            "State": config.state,
+            **dict(zip(_UPDATE_MEMBERS, (config.last_update_status, *reasons), strict=True)),
+        }
+    return dict(zip(_STATE_MEMBERS, (config.state, reason, code), strict=True))
+
+
+def _extra(config: FunctionConfig, member: str, default: Mapping[str, Any]) -> dict[str, Any]:
+    raw = config.extra.get(member)
+    return {**default, **(json.loads(bytes(raw)) if raw is not None else {})}
+
+
+def _runtime_version(names: FunctionNames, runtime: str) -> str:
+    return f"arn:aws:lambda:{names.region}::runtime:{hashlib.sha256(runtime.encode()).hexdigest()}"

@@ -1,0 +1,46 @@
+"""What every operation is given besides its request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from broker.interface import Broker
+from broker.registry.interface import Registry
+from broker.settings import Settings
+from gateway.code_links import CodeLinks
+from gateway.lambda_api.qualifiers import FunctionNames
+from gateway.lambda_api.runtimes import Runtimes
+
+
+class CodeStore(Protocol):
+    """Code packages by the hexadecimal SHA-256 of their bytes."""
+
+    async def put(self, package: bytes) -> str:
+        """Keep a package and return its digest; one that is there already is no error."""
+
+    async def get(self, digest: str) -> bytes:
+        """The package. Raises CodeNotFound, CodeCorrupt."""
+
+
+class ObjectReader(Protocol):
+    """Where code given by bucket and key is read from."""
+
+    async def read(self, bucket: str, key: str, version_id: str | None, limit_bytes: int) -> bytes:
+        """The whole object. Raises ApiError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts of the installation that operations work with, the same for every request."""
+
+    settings: Settings
+    registry: Registry
+    broker: Broker
+    code_store: CodeStore
+    objects: ObjectReader
+    names: FunctionNames
+    runtimes: Runtimes
+    code_links: CodeLinks
+    base_url: str = ""
+    """Scheme and host by which the caller reached us."""

@@ -1,0 +1,203 @@
+"""Operations on functions: create, read, list, update, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from broker.errors import FunctionExists, FunctionNotFound
+from broker.invocation import LATEST
+from broker.registry import changes
+from broker.registry.model import FunctionConfig, FunctionRecord
+from gateway.lambda_api import configuration
+from gateway.lambda_api.code_sources import StoredCode, read_code, store_code
+from gateway.lambda_api.context import Context
+from gateway.lambda_api.errors import conflict, invalid_parameter
+from gateway.lambda_api.function_settings import (
+    check_handler,
+    echoed,
+    refuse_unsupported,
+    settings_of,
+)
+from gateway.lambda_api.paging import Keyed, page
+from gateway.lambda_api.targets import named_function, resolved
+from gateway.lambda_api.versions_and_aliases import outlined_versions
+
+Request = dict[str, Any]
+Result = dict[str, Any]
+
+
+async def create_function(context: Context, request: Request) -> Result:
+    """The code is read, checked and stored first, so that what the registry shows can run at once."""
+    name, _ = named_function(context, request)
+    fields = settings_of(request)
+    check_handler(request.get("Runtime", ""), request.get("Handler", ""))
+    await context.runtimes.check(request["Runtime"])
+    await _refuse_existing(context, name)
+    code = await store_code(context, request["Code"])
+    record = changes.tag(_new_record(name, fields, code, request), request.get("Tags", {}))
+    qualifier = LATEST
+    if request.get("Publish"):
+        record, qualifier = changes.publish_version(record, **_publication())
+    try:
+        stored = await context.registry.create(record)
+    except FunctionExists as error:
+        raise conflict(f"Function already exist: {name}") from error
+    config = stored.version(qualifier) or stored.latest
+    return configuration.as_creating(configuration.describe(context.names, name, config))
+
+
+async def get_function(context: Context, request: Request) -> Result:
+    name, qualifier = named_function(context, request)
+    record = await context.registry.get(name)
+    config = resolved(context, record, qualifier)
+    reserved = record.reserved_concurrency
+    return {
+        "Configuration": configuration.describe(context.names, name, config, qualifier),
+        "Code": {
+            "RepositoryType": "S3",
+            "Location": context.code_links.link(context.base_url, config.code_digest),
+        },
+        "Tags": record.tags or None,
+        "Concurrency": None if reserved is None else {"ReservedConcurrentExecutions": reserved},
+    }
+
+
+async def get_function_configuration(context: Context, request: Request) -> Result:
+    name, qualifier = named_function(context, request)
+    record = await context.registry.get(name)
+    config = resolved(context, record, qualifier)
+    return configuration.describe(context.names, name, config, qualifier)
+
+
+async def list_functions(context: Context, request: Request) -> Result:
+    listed = await page(request, lambda after, limit: _functions_after(context, request, after, limit))
+    return {"Functions": listed.items, "NextMarker": listed.next_marker}
+
+
+async def update_function_code(context: Context, request: Request) -> Result:
+    name, _ = named_function(context, request, qualified=False)
+    refuse_unsupported(request)
+    await context.registry.get(name)
+    if request.get("DryRun"):
+        await read_code(context, request)
+        return await get_function_configuration(context, {"FunctionName": name})
+    code = await store_code(context, request)
+    members = dict(code.members)
+    if "Architectures" in request:
+        members["architectures"] = tuple(request["Architectures"])
+    return await _update_latest(context, name, request, members)
+
+
+async def update_function_configuration(context: Context, request: Request) -> Result:
+    name, _ = named_function(context, request, qualified=False)
+    members = settings_of(request)
+    current = (await context.registry.get(name)).latest
+    if "Runtime" in request or "Handler" in request:
+        runtime = request.get("Runtime", current.runtime)
+        check_handler(runtime, request.get("Handler", current.handler))
+        await context.runtimes.check(runtime)
+    return await _update_latest(context, name, request, members)
+
+
+async def delete_function(context: Context, request: Request) -> Result:
+    name, qualifier = named_function(context, request)
+    if qualifier:
+        await _delete_version(context, name, qualifier)
+    else:
+        await context.registry.delete(name)
+        await context.broker.set_limit(name, None)
+    return {"StatusCode": 204}
+
+
+async def _update_latest(context: Context, name: str, request: Request, members: dict[str, Any]) -> Result:
+    """Change `$LATEST`, publish it where the request says so, and answer as AWS does."""
+    revision, published_as = configuration.new_revision(), LATEST
+    shown = echoed(request)
+    changed_at, publication = configuration.timestamp(), _publication()
+
+    def change(record: FunctionRecord) -> FunctionRecord:
+        nonlocal published_as
+        extra = {**record.latest.extra, **shown}
+        updated = changes.change_latest(
+            record,
+            members={**members, "extra": extra, "last_modified": changed_at},
+            revision_id=revision,
+            expected_revision=request.get("RevisionId"),
+        )
+        if request.get("Publish"):
+            updated, published_as = changes.publish_version(updated, **publication)
+        return updated
+
+    stored = await context.registry.update(name, change)
+    if published_as == LATEST:
+        return configuration.as_updating(configuration.describe(context.names, name, stored.latest))
+    config = stored.versions[published_as]
+    return configuration.as_creating(configuration.describe(context.names, name, config, published_as))
+
+
+async def _delete_version(context: Context, name: str, qualifier: str) -> None:
+    if qualifier == LATEST:
+        raise invalid_parameter("$LATEST version cannot be deleted without deleting the function.")
+    if not qualifier.isdigit():
+        raise invalid_parameter("Deletion of aliases is not currently supported.")
+    try:
+        await context.registry.update(name, lambda record: changes.delete_version(record, qualifier))
+    except changes.VersionInUse as error:
+        raise conflict(
+            "Unable to delete version because the following aliases reference it:"
+            f" [{', '.join(error.aliases)}]"
+        ) from error
+
+
+async def _refuse_existing(context: Context, name: str) -> None:
+    """Before code is read and stored for nothing; `create` decides in the end."""
+    try:
+        await context.registry.get(name)
+    except FunctionNotFound:
+        return
+    raise conflict(f"Function already exist: {name}")
+
+
+async def _functions_after(context: Context, request: Request, after: str, limit: int) -> Keyed:
+    """Configurations with their keys: a function's name, or `name:version` where all versions count."""
+    if request.get("FunctionVersion") != "ALL":
+        records = await context.registry.records(after, limit)
+        return [(r.name, configuration.outline(context.names, r.name, r.latest)) for r in records]
+    name, _, version = after.partition(":")
+    begun = await _record_or_none(context, name) if name else None
+    found = [item for item in _all_versions(context, begun) if item[0] > f"{name}:{version}"]
+    while len(found) < limit:
+        records = await context.registry.records(name, limit)
+        if not records:
+            break
+        name = records[-1].name
+        found += [item for record in records for item in _all_versions(context, record)]
+    return found[:limit]
+
+
+def _all_versions(context: Context, record: FunctionRecord | None) -> list[tuple[str, Result]]:
+    if record is None:
+        return []
+    return [(f"{record.name}:{key}", shown) for key, shown in outlined_versions(context.names, record)]
+
+
+async def _record_or_none(context: Context, name: str) -> FunctionRecord | None:
+    try:
+        return await context.registry.get(name)
+    except FunctionNotFound:
+        return None
+
+
+def _new_record(name: str, fields: dict[str, Any], code: StoredCode, request: Request) -> FunctionRecord:
+    latest = FunctionConfig(
+        version=LATEST,
+        last_modified=configuration.timestamp(),
+        revision_id=configuration.new_revision(),
+        extra=echoed(request),
+        **{"handler": "", **fields, **code.members},
+    )
+    return FunctionRecord(name=name, generation=0, latest=latest)
+
+
+def _publication() -> dict[str, str]:
+    return {"revision_id": configuration.new_revision(), "published_at": configuration.timestamp()}

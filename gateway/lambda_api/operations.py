@@ -1,0 +1,52 @@
+"""Every operation of Lambda that is built, by its name in the service model."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from gateway.lambda_api import (
+    account,
+    concurrency,
+    event_invoke_config,
+    functions,
+    permissions,
+    tags,
+    versions_and_aliases,
+)
+from gateway.lambda_api.context import Context
+
+Operation = Callable[[Context, dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Takes validated parameters by member name, gives the output's members; raises ApiError, BrokerError."""
+
+OPERATIONS: Mapping[str, Operation] = {
+    "AddPermission": permissions.add_permission,
+    "CreateAlias": versions_and_aliases.create_alias,
+    "CreateFunction": functions.create_function,
+    "DeleteAlias": versions_and_aliases.delete_alias,
+    "DeleteFunction": functions.delete_function,
+    "DeleteFunctionConcurrency": concurrency.delete_function_concurrency,
+    "DeleteFunctionEventInvokeConfig": event_invoke_config.delete_function_event_invoke_config,
+    "GetAccountSettings": account.get_account_settings,
+    "GetAlias": versions_and_aliases.get_alias,
+    "GetFunction": functions.get_function,
+    "GetFunctionConcurrency": concurrency.get_function_concurrency,
+    "GetFunctionConfiguration": functions.get_function_configuration,
+    "GetFunctionEventInvokeConfig": event_invoke_config.get_function_event_invoke_config,
+    "GetPolicy": permissions.get_policy,
+    "ListAliases": versions_and_aliases.list_aliases,
+    "ListFunctionEventInvokeConfigs": event_invoke_config.list_function_event_invoke_configs,
+    "ListFunctions": functions.list_functions,
+    "ListTags": tags.list_tags,
+    "ListVersionsByFunction": versions_and_aliases.list_versions_by_function,
+    "PublishVersion": versions_and_aliases.publish_version,
+    "PutFunctionConcurrency": concurrency.put_function_concurrency,
+    "PutFunctionEventInvokeConfig": event_invoke_config.put_function_event_invoke_config,
+    "RemovePermission": permissions.remove_permission,
+    "TagResource": tags.tag_resource,
+    "UntagResource": tags.untag_resource,
+    "UpdateAlias": versions_and_aliases.update_alias,
+    "UpdateFunctionCode": functions.update_function_code,
+    "UpdateFunctionConfiguration": functions.update_function_configuration,
+    "UpdateFunctionEventInvokeConfig": event_invoke_config.update_function_event_invoke_config,
+}

@@ -1,0 +1,135 @@
+"""Operations on resource policies: who else may invoke a function."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from broker.invocation import LATEST
+from broker.registry import policies
+from broker.registry.model import FunctionRecord
+from gateway.lambda_api.configuration import new_revision
+from gateway.lambda_api.context import Context
+from gateway.lambda_api.errors import conflict, invalid_parameter, not_found, policy_too_long
+from gateway.lambda_api.targets import named_function
+
+Request = dict[str, Any]
+Result = dict[str, Any]
+
+_ACCOUNT = re.compile(r"\d{12}")
+
+
+async def add_permission(context: Context, request: Request) -> Result:
+    name, qualifier = _named(context, request)
+    statement = json.dumps(_statement(context.names.arn(name, _resource_qualifier(qualifier)), request))
+    sid, revision = request["StatementId"], new_revision()
+
+    def change(record: FunctionRecord) -> FunctionRecord:
+        return policies.add_statement(
+            record,
+            qualifier,
+            sid,
+            msgspec.Raw(statement.encode()),
+            revision_id=revision,
+            expected_revision=request.get("RevisionId"),
+        )
+
+    try:
+        await context.registry.update(name, change)
+    except policies.StatementExists as error:
+        raise conflict(
+            f"The statement id ({sid}) provided already exists. Please provide a new statement id, or"
+            " remove the existing statement."
+        ) from error
+    except policies.PolicyTooLong as error:
+        raise policy_too_long(
+            f"The final policy size ({error.size_bytes}) is bigger than the limit"
+            f" ({policies.MAXIMUM_POLICY_BYTES})."
+        ) from error
+    return {"Statement": statement}
+
+
+async def remove_permission(context: Context, request: Request) -> Result:
+    name, qualifier = _named(context, request)
+    sid, revision = request["StatementId"], new_revision()
+
+    def change(record: FunctionRecord) -> FunctionRecord:
+        return policies.remove_statement(
+            record, qualifier, sid, revision_id=revision, expected_revision=request.get("RevisionId")
+        )
+
+    try:
+        await context.registry.update(name, change)
+    except policies.NoPolicy as error:
+        raise not_found("No policy is associated with the given resource.") from error
+    except policies.StatementNotFound as error:
+        raise not_found(f"Statement {sid} is not found in resource policy.") from error
+    return {}
+
+
+async def get_policy(context: Context, request: Request) -> Result:
+    name, qualifier = _named(context, request)
+    record = await context.registry.get(name)
+    try:
+        policy = policies.policy_of(record, qualifier)
+    except policies.NoPolicy as error:
+        raise not_found("The resource you requested does not exist.") from error
+    return {"Policy": policies.document(policy), "RevisionId": policies.revision_of(record, qualifier)}
+
+
+def _resource_qualifier(qualifier: str) -> str:
+    """How a statement's resource names it: the function itself without a qualifier."""
+    return "" if qualifier == LATEST else qualifier
+
+
+def _named(context: Context, request: Request) -> tuple[str, str]:
+    name, qualifier = named_function(context, request)
+    if qualifier == LATEST:
+        raise invalid_parameter("We currently do not support adding policies for $LATEST.")
+    return name, qualifier or LATEST
+
+
+def _statement(resource: str, request: Request) -> dict[str, Any]:
+    statement = {
+        "Sid": request["StatementId"],
+        "Effect": "Allow",
+        "Principal": _principal(request["Principal"]),
+        "Action": request["Action"],
+        "Resource": resource,
+    }
+    condition = _condition(request)
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def _principal(principal: str) -> Any:
+    if principal == "*":
+        return principal
+    if _ACCOUNT.fullmatch(principal):
+        return {"AWS": f"arn:aws:iam::{principal}:root"}
+    if principal.startswith("arn:"):
+        return {"AWS": principal}
+    if "." in principal:
+        return {"Service": principal}
+    raise invalid_parameter("The provided principal was invalid. Please check the principal and try again.")
+
+
+def _condition(request: Request) -> dict[str, dict[str, str]]:
+    equals = {
+        "AWS:SourceAccount": request.get("SourceAccount"),
+        "lambda:EventSourceToken": request.get("EventSourceToken"),
+        "aws:PrincipalOrgID": request.get("PrincipalOrgID"),
+        "lambda:FunctionUrlAuthType": request.get("FunctionUrlAuthType"),
+    }
+    condition = {}
+    given = {key: value for key, value in equals.items() if value is not None}
+    if given:
+        condition["StringEquals"] = given
+    if "SourceArn" in request:
+        condition["ArnLike"] = {"AWS:SourceArn": request["SourceArn"]}
+    if "InvokedViaFunctionUrl" in request:
+        via_url = str(request["InvokedViaFunctionUrl"]).lower()
+        condition["Bool"] = {"lambda:InvokedViaFunctionUrl": via_url}
+    return condition

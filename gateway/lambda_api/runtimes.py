@@ -1,0 +1,29 @@
+"""Which runtimes functions can be created for: what the fleet's workers can run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from broker.interface import Broker
+from gateway.lambda_api.errors import invalid_parameter
+
+
+class Runtimes:
+    """The runtimes of all alive workers; all that the service model knows while no worker is alive."""
+
+    def __init__(self, broker: Broker, known: Collection[str]) -> None:
+        self._broker = broker
+        self._known = frozenset(known)
+
+    async def check(self, runtime: str) -> None:
+        """Raises ApiError where nobody can run it, with the list of what there is."""
+        available = await self._available()
+        if runtime not in available:
+            raise invalid_parameter(
+                f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value"
+                f" set: [{', '.join(sorted(available))}] or be a valid ARN"
+            )
+
+    async def _available(self) -> frozenset[str]:
+        alive = [worker.runtimes for worker in await self._broker.workers() if worker.alive]
+        return frozenset(runtime for runtimes in alive for runtime in runtimes) or self._known
