@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
 
 from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound
 from broker.interface import Broker, Delivery
 from broker.invocation import Invocation, Reply, now_ms
-from worker.environments.interface import Work
+from worker.environments.interface import NotRun, Work
 from worker.environments.pool import NoRoom, NotStarted, Place, Pool
 from worker.functions import Function, Functions
 from worker.metering import Usage
@@ -92,7 +93,7 @@ class Executor:
             function = await self._functions.resolve(invocation)
             if invocation.kind == "async" and (unrun := self._settlement.unrun(delivery, function.record)):
                 return Verdict(b"", "Unhandled", unrun), function
-            place = await self._pool.acquire(function.key, function.spec)
+            return await self._run_somewhere(function, invocation, received_ns), function
         except NotStarted as error:
             return _not_started(error, invocation), function
         except FunctionNotFound as error:
@@ -100,7 +101,12 @@ class Executor:
         except (BrokerError, NoRoom, OSError) as error:
             log.error("not_run", extra={"request_id": invocation.request_id, "reason": str(error)})
             return of_platform(str(error)), function
-        return await self._run_in(place, function, invocation, received_ns), function
+
+    async def _run_somewhere(self, function: Function, invocation: Invocation, received_ns: int) -> Verdict:
+        while True:
+            place = await self._pool.acquire(function.key, function.spec)
+            with contextlib.suppress(NotRun):  # it had died unnoticed: the next one
+                return await self._run_in(place, function, invocation, received_ns)
 
     async def _run_in(
         self, place: Place, function: Function, invocation: Invocation, received_ns: int

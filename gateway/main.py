@@ -1,0 +1,110 @@
+"""The gateway process: put its parts together and serve HTTP until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+import uvloop
+
+from broker.code_store import CodeStore
+from broker.errors import BrokerUnavailable
+from broker.function_logs import RedisFunctionLogs
+from broker.redis_broker.broker import RedisBroker
+from broker.registry.redis_registry import RedisRegistry
+from broker.settings import Settings
+from broker.tracing import Tracing
+from gateway.app import Parts, create_app
+from gateway.auth import Credentials, SignatureVerifier
+from gateway.invoke import Invoke
+from gateway.invoke_tracing import InvokeTracing
+from gateway.lambda_api.qualifiers import FunctionNames
+from gateway.options import GatewayOptions
+from gateway.readiness import Readiness
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 4096
+
+
+def run(settings: Settings, options: GatewayOptions) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status."""
+    try:
+        listener = _listen(options)
+    except OSError as error:
+        log.error("cannot listen on %s:%d: %s", options.host, options.port, error.strerror or error)
+        return 1
+    try:
+        return uvloop.run(_serve(settings, options, listener))
+    except BrokerUnavailable as error:
+        log.error("gateway_cannot_start: %s", error)
+        return 1
+
+
+def _listen(options: GatewayOptions) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    return socket.create_server((options.host, options.port), family=family, backlog=_BACKLOG)
+
+
+async def _serve(settings: Settings, options: GatewayOptions, listener: socket.socket) -> int:
+    tracing = Tracing.from_environ("gateway")
+    async with _parts(settings, options, tracing) as parts:
+        server = uvicorn.Server(_uvicorn_config(parts, options))
+        gc.collect()
+        gc.freeze()
+        await server.serve(sockets=[listener])
+    await asyncio.to_thread(tracing.close)
+    return 0
+
+
+def _uvicorn_config(parts: Parts, options: GatewayOptions) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(parts),
+        loop="none",  # ours runs already
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(options.drain_seconds)),
+    )
+
+
+@asynccontextmanager
+async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) -> AsyncIterator[Parts]:
+    """Open everything in order; close it in the other."""
+    async with contextlib.AsyncExitStack() as stack:
+        broker = RedisBroker(settings.redis_url, settings.namespace, settings.lanes)
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        registry = RedisRegistry(settings.redis_url, settings.namespace)
+        await registry.start()
+        stack.push_async_callback(registry.close)
+        logs = RedisFunctionLogs(settings.redis_url, settings.namespace)
+        await logs.start()
+        stack.push_async_callback(logs.close)
+        credentials = [Credentials(key, secret) for key, secret in options.credentials.items()]
+        verifier = SignatureVerifier(credentials, settings.region)
+        names = FunctionNames(settings.region, settings.account_id)
+        invoke = Invoke(broker, await broker.inbox(), registry, verifier, names, InvokeTracing(tracing))
+        yield Parts(
+            settings=settings,
+            credentials=credentials,
+            broker=broker,
+            registry=registry,
+            code_store=CodeStore(settings),
+            function_logs=logs,
+            verifier=verifier,
+            readiness=Readiness(broker),
+            invoke=invoke,
+        )

@@ -1,0 +1,151 @@
+"""The worker process: put its parts together, run until told to stop, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvloop
+
+from broker.code_store import CodeStore
+from broker.errors import BrokerError, BrokerUnavailable, LeaseLost
+from broker.function_logs import RedisFunctionLogs
+from broker.interface import Consumer
+from broker.redis_broker.broker import RedisBroker
+from broker.registry.redis_registry import RedisRegistry
+from broker.settings import Settings
+from broker.tracing import Tracing
+from worker.code_cache import CodeCache
+from worker.environments.interface import EnvironmentSpec
+from worker.environments.pool import Pool, PoolLimits
+from worker.environments.process_factory import ProcessEnvironmentFactory
+from worker.executor import Executor
+from worker.functions import Functions
+from worker.journal import Journal
+from worker.loop import Loop, until
+from worker.options import WorkerOptions
+from worker.run_tracing import RunTracing
+from worker.settlement import Settlement
+
+log = logging.getLogger(__name__)
+
+RESTART_ME = 75
+"""Exit status after a lost lease: a fresh process must take over."""
+
+_REAP_SECONDS = 5.0
+_SMALLEST_FUNCTION_MB = 128
+_MOST_CONCURRENT = 1_000
+_OVERCOMMIT = 8
+"""Functions use a fraction of their memory setting; the process sandbox does not reserve it."""
+
+
+def run(settings: Settings, options: WorkerOptions) -> int:
+    """Run one worker until SIGTERM or SIGINT; the exit status."""
+    try:
+        return uvloop.run(_serve(settings, options))
+    except BrokerUnavailable as error:
+        log.error("worker_cannot_start: %s", error)
+        return 1
+
+
+async def _serve(settings: Settings, options: WorkerOptions) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tracing = Tracing.from_environ("worker")
+    async with _parts(settings, options, tracing) as (loop, consumer, pool):
+        gc.collect()
+        gc.freeze()
+        log.info("worker_ready", extra={"epoch": consumer.epoch, "pid": os.getpid()})
+        status = await _until_stopped(stop, loop, consumer, pool, options.drain_seconds)
+    await asyncio.to_thread(tracing.close)
+    return status
+
+
+async def _until_stopped(
+    stop: asyncio.Event, loop: Loop, consumer: Consumer, pool: Pool, drain_seconds: float
+) -> int:
+    reaping = asyncio.create_task(_reap(pool), name="reap")
+    try:
+        await until(stop, loop.run())
+    except LeaseLost as error:
+        log.error("lease_lost: %s", error)
+        loop.abandon()
+        return RESTART_ME
+    finally:
+        reaping.cancel()
+    log.info("worker_drains", extra={"grace_seconds": drain_seconds})
+    with contextlib.suppress(BrokerError):
+        await consumer.stop()
+    await loop.drain(drain_seconds)
+    return 0
+
+
+@asynccontextmanager
+async def _parts(
+    settings: Settings, options: WorkerOptions, tracing: Tracing
+) -> AsyncIterator[tuple[Loop, Consumer, Pool]]:
+    """Open everything in order; close it in the other."""
+    async with contextlib.AsyncExitStack() as stack:
+        broker = RedisBroker(settings.redis_url, settings.namespace, settings.lanes)
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        registry = RedisRegistry(settings.redis_url, settings.namespace)
+        await registry.start()
+        stack.push_async_callback(registry.close)
+        logs = RedisFunctionLogs(settings.redis_url, settings.namespace)
+        await logs.start()
+        stack.push_async_callback(logs.close)
+        factory = ProcessEnvironmentFactory(
+            settings.data_dir / "environments" / str(os.getpid()),
+            library_directory=settings.data_dir / "runtime",
+        )
+        await factory.open()
+        stack.push_async_callback(factory.close)
+
+        def journal(spec: EnvironmentSpec) -> Journal:
+            return Journal(logs.append, spec.function_name)
+
+        pool = Pool(factory, PoolLimits(_memory_mb(options)), journal)
+        stack.push_async_callback(pool.close)
+        code = CodeCache(settings.data_dir / "code-cache", CodeStore(settings))
+        executor = Executor(
+            broker,
+            Functions(registry, code, settings),
+            pool,
+            Settlement(registry, settings.retry_step_seconds),
+            RunTracing(tracing),
+        )
+        capacity = _capacity(options)
+        consumer = await broker.consumer(capacity, factory.runtimes())
+        stack.push_async_callback(_sign_off, consumer)
+        yield Loop(consumer, executor.execute, capacity), consumer, pool
+
+
+async def _sign_off(consumer: Consumer) -> None:
+    with contextlib.suppress(BrokerError):
+        await consumer.close()
+
+
+async def _reap(pool: Pool) -> None:
+    while True:
+        await asyncio.sleep(_REAP_SECONDS)
+        pool.reap()
+
+
+def _memory_mb(options: WorkerOptions) -> int:
+    if options.memory_mb:
+        return options.memory_mb
+    machine_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_048_576
+    return max(_SMALLEST_FUNCTION_MB, machine_mb * _OVERCOMMIT // (options.siblings + 1))
+
+
+def _capacity(options: WorkerOptions) -> int:
+    by_memory = max(1, _memory_mb(options) // _SMALLEST_FUNCTION_MB)
+    return options.max_concurrency or min(_MOST_CONCURRENT, by_memory)
