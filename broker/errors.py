@@ -46,3 +46,7 @@ class CodeNotFound(BrokerError):
 
 class CodeCorrupt(BrokerError):
     """What the code store holds under a digest does not have that digest."""
+
+
+class CodeStoreUnavailable(BrokerError):
+    """The code store cannot be reached or refuses us; trying again may help."""
