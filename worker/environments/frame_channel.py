@@ -38,6 +38,7 @@ class FrameChannel:
         self._waiting = False
         self._refused = False
         self._reset = False
+        self._trusted = True
         self._open = True
 
     @property
@@ -70,7 +71,7 @@ class FrameChannel:
         return self._refused or self._reset or (self._open and self._unread_bytes() > 0)
 
     def drain(self) -> None:
-        while self._open and self._receive():
+        while self._open and self._trusted and self._receive():
             pass
 
     def close(self) -> None:
@@ -183,6 +184,7 @@ class FrameChannel:
             self._listener.runtime_init_failed(error_type, body)
 
     def _violated(self, reason: str) -> None:
+        self._trusted = False
         self._loop.remove_reader(self._socket)
         self._received.clear()
         self._listener.runtime_violated(reason)

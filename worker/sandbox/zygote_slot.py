@@ -37,6 +37,7 @@ class ZygoteSlot:
         self._connection: ZygoteConnection | None = None
         self._launching = asyncio.Lock()
         self._closed = False
+        self._burials: set[asyncio.Task[None]] = set()
 
     @property
     def zygote_pid(self) -> int:
@@ -57,6 +58,7 @@ class ZygoteSlot:
             connection, self._connection = self._connection, None
             if connection is not None:
                 await connection.close()
+            await asyncio.gather(*self._burials)
             block, self.block = self.block, None
             if block is not None:
                 block.close()
@@ -76,5 +78,8 @@ class ZygoteSlot:
 
     def _lost(self) -> None:
         logger.error("zygote died", extra={"interpreter": str(self.interpreter.path)})
-        self._connection = None
+        lost, self._connection = self._connection, None
+        if lost is not None:
+            self._burials.add(burial := asyncio.create_task(lost.close(), name="bury zygote"))
+            burial.add_done_callback(self._burials.discard)
         self._on_lost()
