@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from broker.errors import BrokerError
+from broker.function_logs import FunctionLogs
 from broker.interface import Broker
 from broker.invocation import new_request_id
 from broker.registry.interface import Registry
@@ -32,7 +33,7 @@ from gateway.lambda_api.qualifiers import FunctionNames
 from gateway.lambda_api.router import Router
 from gateway.lambda_api.runtimes import Runtimes
 from gateway.lambda_api.translation import translate
-from gateway.own_api import FunctionLogs, OwnApi, answer_error
+from gateway.own_api import OwnApi, answer_error
 from gateway.readiness import Readiness
 from gateway.s3_objects import S3Objects
 

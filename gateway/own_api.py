@@ -5,31 +5,25 @@ Under `/lightswitch/v1/`. Signed like the Lambda API, but for code links, which 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from broker.errors import CodeNotFound
+from broker.function_logs import FunctionLogs
 from broker.interface import Broker
 from broker.registry.interface import Registry
 from gateway.auth import SignatureVerifier
 from gateway.code_links import CodeLinks
 from gateway.errors import ApiError
 from gateway.lambda_api.context import CodeStore
-from gateway.lambda_api.errors import access_denied, not_found
+from gateway.lambda_api.errors import access_denied, invalid_parameter, not_found
 from gateway.lambda_api.qualifiers import FunctionNames
 
 PREFIX = "/lightswitch/v1"
-MOST_LOG_ENTRIES = 1000
-
-
-class FunctionLogs(Protocol):
-    """Where functions' output is kept."""
-
-    async def read(self, function_name: str, after: str, limit: int) -> Sequence[Any]:
-        """Entries behind the cursor `after` ("": from the oldest kept), at most `limit`, oldest first."""
+MOST_LOG_EVENTS = 1000
+LONGEST_WAIT_SECONDS = 20
 
 
 class OwnApi:
@@ -84,11 +78,18 @@ class OwnApi:
         self,
         name: str,
         after: str = "",
-        limit: Annotated[int, Query(ge=1, le=MOST_LOG_ENTRIES)] = 100,
+        limit: Annotated[int, Query(ge=1, le=MOST_LOG_EVENTS)] = 100,
+        wait_seconds: Annotated[float, Query(ge=0, le=LONGEST_WAIT_SECONDS)] = 0,
     ) -> Response:
-        """A function's log entries behind a cursor; the cursor of the last one asks for the next."""
+        """What a function wrote behind a cursor; `next` is the cursor to go on from.
+
+        Where there is nothing yet, waits up to `wait_seconds` for something.
+        """
         await self._registry.get(name)
-        return _json({"entries": await self._function_logs.read(name, after, limit)})
+        try:
+            return _json(await self._function_logs.read(name, after, limit, wait_seconds))
+        except ValueError as error:
+            raise invalid_parameter(str(error)) from error
 
     async def download_code(self, digest: str, request: Request) -> Response:
         """The package that a link of GetFunction points to."""

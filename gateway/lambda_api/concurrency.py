@@ -29,10 +29,20 @@ async def delete_function_concurrency(context: Context, request: dict[str, Any])
 
 
 async def _reserve(context: Context, request: dict[str, Any], limit: int | None) -> None:
-    """The registry first: what it says is what a restarted broker is told again."""
+    """The registry first, then the broker; without both the caller gets no success and tries again."""
     name, _ = named_function(context, request, qualified=False)
     try:
         await context.registry.update(name, lambda record: changes.reserve_concurrency(record, limit))
     except FunctionNotFound as error:
         raise context.names.not_found(name, LATEST) from error
-    await context.broker.set_limit(name, limit)
+    await _tell_broker(context, name, limit)
+
+
+async def _tell_broker(context: Context, name: str, limit: int | None) -> None:
+    """Set the limit, and again where somebody else changed it meanwhile: the registry has the last word."""
+    while True:
+        await context.broker.set_limit(name, limit)
+        current = (await context.registry.get(name)).reserved_concurrency
+        if current == limit:
+            return
+        limit = current

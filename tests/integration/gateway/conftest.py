@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from broker.code_store import CodeStore
+from broker.function_logs import RedisFunctionLogs
 from broker.redis_broker.broker import RedisBroker
 from broker.registry.redis_registry import RedisRegistry
 from broker.settings import Settings
@@ -35,11 +36,6 @@ ROLE = "arn:aws:iam::123456789012:role/test"
 ARN = "arn:aws:lambda:us-east-1:123456789012:function"
 
 
-class StandInLogs:
-    async def read(self, function_name: str, after: str, limit: int) -> list[str]:
-        return []
-
-
 class RunningGateway:
     """The server's thread and the parts that live on its loop."""
 
@@ -47,6 +43,7 @@ class RunningGateway:
         self.settings = settings
         self.broker = RedisBroker(settings.redis_url, settings.namespace, settings.lanes)
         self.registry = RedisRegistry(settings.redis_url, settings.namespace)
+        self.logs = RedisFunctionLogs(settings.redis_url, settings.namespace)
         self.readiness = Readiness(self.broker)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -66,6 +63,10 @@ class RunningGateway:
         """Await something on the server's loop."""
         return asyncio.run_coroutine_threadsafe(step, self._loop).result(timeout=20)
 
+    def on_loop(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call something on the server's loop, soon."""
+        self._loop.call_soon_threadsafe(function, *arguments)
+
     def client(self, service: str = "lambda", **options: Any) -> Any:
         options.setdefault("aws_access_key_id", KEY.access_key_id)
         options.setdefault("aws_secret_access_key", KEY.secret_access_key)
@@ -78,6 +79,7 @@ class RunningGateway:
         try:
             await self.broker.start()
             await self.registry.start()
+            await self.logs.start()
             app = create_app(await self._parts())
             config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=2)
             self._server = _SignallingServer(config, self._ready)
@@ -87,6 +89,7 @@ class RunningGateway:
                 self._ready.set_exception(error)
             raise
         finally:
+            await self.logs.close()
             await self.registry.close()
             await self.broker.close()
 
@@ -101,7 +104,7 @@ class RunningGateway:
             broker=self.broker,
             registry=self.registry,
             code_store=CodeStore(self.settings),
-            function_logs=StandInLogs(),
+            function_logs=self.logs,
             verifier=verifier,
             readiness=self.readiness,
             invoke=Invoke(self.broker, inbox, self.registry, verifier, names, tracing),
@@ -121,7 +124,15 @@ class _SignallingServer(uvicorn.Server):
 
 
 @pytest.fixture(scope="module")
-def gateway(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+def endpoint_urls() -> dict[str, str]:
+    """Where the gateway finds other services; a module may have its own."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory, endpoint_urls: dict[str, str]
+) -> Iterator[RunningGateway]:
     """A gateway for the tests of one module; they use function names of their own."""
     data_dir = tmp_path_factory.mktemp("gateway")
     settings = Settings(
@@ -129,6 +140,7 @@ def gateway(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory)
         data_dir=data_dir,
         code_store_url=f"file://{data_dir / 'code'}",
         namespace=f"test-{uuid.uuid4().hex[:12]}",
+        endpoint_urls=endpoint_urls,
     )
     running = RunningGateway(settings)
     running.start()

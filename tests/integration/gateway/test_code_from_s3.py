@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 
 from gateway.errors import ApiError
 from gateway.s3_objects import S3Objects
+from tests.integration.gateway.conftest import Refused, zipped
+from tests.s3_server import S3Server
 
 LIMIT = 1000
 OBJECTS = {("/bucket/code.zip", ""): b"latest", ("/bucket/code.zip", "v1"): b"first"}
@@ -111,3 +116,42 @@ def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
+
+
+@pytest.fixture(scope="module")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 with buckets and versions."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def endpoint_urls(s3_server: S3Server) -> dict[str, str]:
+    return {"AWS_ENDPOINT_URL_S3": s3_server.url}
+
+
+def test_a_function_is_made_and_updated_from_a_bucket(
+    create: Callable[..., dict[str, Any]],
+    client: Any,
+    name: str,
+    refused: Refused,
+    s3_server: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    s3 = boto3.client("s3", endpoint_url=s3_server.url, region_name="us-east-1")
+    s3.create_bucket(Bucket="packages")
+    s3.put_bucket_versioning(Bucket="packages", VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket="packages", Key="code.zip", Body=zipped("x = 1"))["VersionId"]
+    s3.put_object(Bucket="packages", Key="code.zip", Body=zipped("x = 2"))
+    source = {"S3Bucket": "packages", "S3Key": "code.zip"}
+    created = create(Code={**source, "S3ObjectVersion": first})
+    assert created["CodeSha256"] == b64encode(sha256(zipped("x = 1")).digest()).decode()
+    updated = client.update_function_code(FunctionName=name, **source)
+    assert updated["CodeSha256"] == b64encode(sha256(zipped("x = 2")).digest()).decode()
+    missing = refused("update_function_code", FunctionName=name, S3Bucket="packages", S3Key="nothing")
+    assert (missing["type"], missing["status"]) == ("InvalidParameterValueException", 400)
+    assert missing["message"].startswith("Error occurred while GetObject. S3 Error Code: NoSuchKey.")

@@ -188,18 +188,25 @@ def test_an_asynchronous_invocation_can_be_asked_for(
     assert (unknown.status, unknown.headers["x-amzn-errortype"]) == (404, "ResourceNotFoundException")
 
 
-def test_depth_workers_and_logs_are_told(
-    gateway: RunningGateway, create: Create, client: Any, name: str
-) -> None:
+def test_depth_and_workers_are_told(gateway: RunningGateway, create: Create, client: Any, name: str) -> None:
     create()
     before = call(gateway, "GET", "/lightswitch/v1/depth").json["queued"]
     client.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
     assert call(gateway, "GET", "/lightswitch/v1/depth").json["queued"] == before + 1
     assert call(gateway, "GET", "/lightswitch/v1/workers").json == {"workers": []}
-    logs = call(gateway, "GET", f"/lightswitch/v1/functions/{name}/logs?limit=10")
-    assert (logs.status, logs.json) == (200, {"entries": []})
+
+
+def test_logs_are_read_from_cursor_to_cursor(gateway: RunningGateway, create: Create, name: str) -> None:
+    create()
+    path = f"/lightswitch/v1/functions/{name}/logs"
+    assert call(gateway, "GET", path).json == {"events": [], "next": ""}
+    gateway.on_loop(gateway.logs.append, name, "stream", b"hello\n")
+    first = call(gateway, "GET", f"{path}?wait_seconds=10").json
+    assert [event["message"] for event in first["events"]] == ["hello\n"]
+    assert call(gateway, "GET", f"{path}?after={first['next']}&limit=5").json["events"] == []
+    assert call(gateway, "GET", f"{path}?after=no-cursor").status == 400
+    assert call(gateway, "GET", f"{path}?limit=0").status == 422
     assert call(gateway, "GET", "/lightswitch/v1/functions/nobody/logs").status == 404
-    assert call(gateway, "GET", f"/lightswitch/v1/functions/{name}/logs?limit=0").status == 422
 
 
 def test_runtimes_are_those_of_the_workers_alive(
