@@ -25,7 +25,7 @@ class Endpoint:
     credentials: Credentials
     timeout_seconds: float = 30.0
 
-    def get(self, path: str, **query: str | int) -> Any:
+    def get(self, path: str, **query: str | float) -> Any:
         """The JSON document at a path below `/lightswitch/v1`, asked for with a signed request.
 
         Raises NotRunning where nobody answers, DeployError for an error answer.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,7 +10,7 @@ import click
 
 from deploy.commands.options import client_options, find_endpoint
 
-POLL_SECONDS = 0.3
+LONGEST_WAIT_SECONDS = 5.0
 PAGE = 1000
 
 
@@ -23,14 +22,14 @@ def command(name: str, follow: bool, endpoint_url: str | None, data_dir: Path | 
     """Print the log of function NAME, oldest first."""
     endpoint = find_endpoint(endpoint_url, data_dir)
     path = f"/functions/{quote(name, safe='')}/logs"
-    after = ""
+    after, wait_seconds = "", 0.0
     while True:
-        page = endpoint.get(path, after=after, limit=PAGE)
+        page = endpoint.get(path, after=after, limit=PAGE, wait_seconds=wait_seconds)
         for event in page["events"]:
             sys.stdout.write(event["message"].rstrip("\n") + "\n")
         sys.stdout.flush()
-        after = page["next"] or after
+        after = page["next"]
         if len(page["events"]) < PAGE:
             if not follow:
                 return
-            time.sleep(POLL_SECONDS)
+            wait_seconds = LONGEST_WAIT_SECONDS

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from broker.invocation import Outcome
-from tests.acceptance.command_line import CommandLine
+from tests.acceptance.command_line import PROGRAM, CommandLine, clean_environ
 from tests.acceptance.conftest import WriteFunction
 
 ECHO = """
@@ -164,3 +166,20 @@ def test_an_unknown_request_id_is_an_error_in_one_line(command_line: CommandLine
     assert done.returncode == 1
     assert done.stderr.startswith("lightswitch: No asynchronous invocation 11111111-")
     assert done.stderr.count("\n") == 1
+
+
+def test_logs_can_be_followed_until_ctrl_c(command_line: CommandLine, echo: str) -> None:
+    command = [str(PROGRAM), "logs", echo, "--follow", "--data-dir", str(command_line.data_dir)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environ()
+    ) as follower:
+        assert follower.stdout is not None
+        assert follower.stderr is not None
+        for number in (1, 2):
+            command_line.run("invoke", echo, "--payload", f'{{"n": {number}}}')
+            assert any(line == f"got {{'n': {number}}}\n" for line in follower.stdout)
+
+        follower.send_signal(signal.SIGINT)
+
+        assert follower.wait(10) == 130
+        assert follower.stderr.read().strip() == ""
