@@ -1,4 +1,4 @@
-"""Fixtures that several suites share: real Redis servers and fresh namespaces on them."""
+"""Fixtures that several suites share: a real Redis, fresh namespaces on it, an object store."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import uvloop
 
 from tests.redis_server import AppendFsync, RedisServer, find_server
+from tests.s3_server import S3Server
 
 
 def pytest_asyncio_loop_factories(
@@ -63,3 +64,12 @@ def start_redis(redis_executable: str, tmp_path_factory: pytest.TempPathFactory)
 def namespace() -> str:
     """A key prefix that nothing else uses."""
     return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One object store for the whole run; make a bucket of your own."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,117 @@
+"""What every code store keeps, wherever it keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import stat
+import uuid
+from pathlib import Path
+
+import pytest
+
+from broker.code_store import CodeStore
+from broker.errors import CodeCorrupt, CodeNotFound, CodeStoreUnavailable
+from broker.settings import Settings
+from tests.s3_server import S3Server
+
+PACKAGE = b"PK\x03\x04 some zip"
+DIGEST = hashlib.sha256(PACKAGE).hexdigest()
+OTHER_DIGEST = hashlib.sha256(b"another").hexdigest()
+
+
+def settings(url: str, **endpoint_urls: str) -> Settings:
+    return Settings(redis_url="", data_dir=Path(), code_store_url=url, endpoint_urls=endpoint_urls)
+
+
+@pytest.fixture(params=["file", "s3"])
+def store_settings(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    if request.param == "file":
+        return settings(f"file://{tmp_path}/with%20space/code")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    server = request.getfixturevalue("s3_server")
+    bucket = f"code-{uuid.uuid4().hex[:12]}"
+    server.create_bucket(bucket)
+    return settings(f"s3://{bucket}/some/prefix", AWS_ENDPOINT_URL_S3=server.url)
+
+
+@pytest.fixture
+def store(store_settings: Settings) -> CodeStore:
+    return CodeStore(store_settings)
+
+
+async def test_a_package_is_read_back_by_its_digest(store: CodeStore, store_settings: Settings) -> None:
+    assert await store.put(PACKAGE) == DIGEST
+    assert await CodeStore(store_settings).get(DIGEST) == PACKAGE
+
+
+async def test_storing_twice_is_fine(store: CodeStore) -> None:
+    assert await asyncio.gather(*(store.put(PACKAGE) for _ in range(3))) == [DIGEST] * 3
+    assert await store.get(DIGEST) == PACKAGE
+
+
+async def test_a_large_package_is_read_back(store: CodeStore) -> None:
+    package = bytes(range(256)) * 50_000
+    assert await store.get(await store.put(package)) == package
+
+
+async def test_an_unknown_digest_is_not_found(store: CodeStore) -> None:
+    await store.put(PACKAGE)
+    with pytest.raises(CodeNotFound, match=OTHER_DIGEST):
+        await store.get(OTHER_DIGEST)
+
+
+async def test_it_is_known_what_is_there(store: CodeStore) -> None:
+    await store.put(PACKAGE)
+    assert await store.exists(DIGEST)
+    assert not await store.exists(OTHER_DIGEST)
+
+
+async def test_a_deleted_package_is_gone_and_deleting_again_is_fine(store: CodeStore) -> None:
+    await store.put(PACKAGE)
+    await store.delete(DIGEST)
+    assert not await store.exists(DIGEST)
+    await store.delete(DIGEST)
+
+
+@pytest.mark.parametrize("digest", ["", "../../etc/passwd", DIGEST.upper(), DIGEST[:-1], DIGEST + "\n"])
+async def test_what_is_no_digest_is_refused(store: CodeStore, digest: str) -> None:
+    for attempt in (store.get(digest), store.exists(digest), store.delete(digest)):
+        with pytest.raises(ValueError, match="is not a SHA-256"):
+            await attempt
+
+
+async def test_a_damaged_package_is_noticed_and_repaired_by_storing_it_again(tmp_path: Path) -> None:
+    store = CodeStore(settings(f"file://{tmp_path}"))
+    await store.put(PACKAGE)
+    (tmp_path / f"{DIGEST}.zip").write_bytes(PACKAGE[:-1])
+    with pytest.raises(CodeCorrupt, match=DIGEST):
+        await store.get(DIGEST)
+    await store.put(PACKAGE)
+    assert await store.get(DIGEST) == PACKAGE
+
+
+async def test_other_users_may_not_look_into_the_directory(tmp_path: Path) -> None:
+    CodeStore(settings(f"file://{tmp_path}/code"))
+    assert stat.S_IMODE((tmp_path / "code").stat().st_mode) == 0o700
+
+
+async def test_a_directory_that_is_gone_is_named(tmp_path: Path) -> None:
+    store = CodeStore(settings(f"file://{tmp_path}/code"))
+    (tmp_path / "code").rmdir()
+    (tmp_path / "code").write_text("in the way")
+    with pytest.raises(CodeStoreUnavailable, match=r"cannot store code .*/code: "):
+        await store.put(PACKAGE)
+
+
+async def test_a_bucket_that_does_not_exist_is_named(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    store = CodeStore(settings("s3://no-such-bucket", AWS_ENDPOINT_URL=s3_server.url))
+    with pytest.raises((CodeStoreUnavailable, CodeNotFound), match="s3://no-such-bucket"):
+        await store.put(PACKAGE)

@@ -1,0 +1,118 @@
+"""Code on this machine: fetched, verified and unpacked once per digest, shared by its worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Set
+from pathlib import Path
+from typing import Protocol
+
+from broker import code_package
+from broker.errors import CodeCorrupt
+from broker.single_flight import SingleFlight
+
+_UNFINISHED = "unfinished-"
+_ABANDONED_SECONDS = 3600.0
+
+
+class Packages(Protocol):
+    """Where packages come from; `broker.code_store` is the real one."""
+
+    async def get(self, digest: str) -> bytes:
+        """The package, verified. Raises CodeNotFound, CodeCorrupt, CodeStoreUnavailable."""
+
+
+class CodeCache:
+    """One directory per digest in `directory`, complete from the moment it has its name.
+
+    Several processes may use the same directory. Other users may walk through it to the code that they
+    are given the path of, but not list it.
+    """
+
+    def __init__(self, directory: Path, packages: Packages) -> None:
+        self._directory = directory
+        self._packages = packages
+        self._flights: SingleFlight[Path] = SingleFlight()
+
+    async def task_root(self, digest: str) -> Path:
+        """The unpacked, read-only code. Raises CodeNotFound, CodeCorrupt, CodeStoreUnavailable, OSError."""
+        path = self._directory / digest
+        if await asyncio.to_thread(path.is_dir):
+            return path
+        return await self._flights.run(digest, lambda: self._fetch(digest, path))
+
+    async def evict(self, keep: Set[str]) -> None:
+        """Remove the code of all digests but `keep`, and what crashed processes left unfinished.
+
+        `keep` must name what any process that shares the directory may be running.
+        """
+        await asyncio.to_thread(self._evict, keep)
+
+    async def close(self) -> None:
+        """Give up what is being fetched."""
+        await self._flights.close()
+
+    async def _fetch(self, digest: str, path: Path) -> Path:
+        package = await self._packages.get(digest)
+        await asyncio.to_thread(self._unpack, package, path)
+        return path
+
+    def _unpack(self, package: bytes, path: Path) -> None:
+        self._directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        unfinished = self._unfinished()
+        try:
+            code_package.unpack(package, unfinished)
+            _name(unfinished, path)
+        except code_package.InvalidPackage as error:
+            raise CodeCorrupt(f"code {path.name} cannot be unpacked: {error}") from error
+        finally:
+            _remove(unfinished)
+
+    def _evict(self, keep: Set[str]) -> None:
+        for path in _listed(self._directory):
+            if path.name.startswith(_UNFINISHED):
+                if _age_seconds(path) > _ABANDONED_SECONDS:
+                    _remove(path)
+            elif path.name not in keep:
+                # Renamed first: nobody ever sees half of the code under a digest.
+                doomed = self._unfinished()
+                with contextlib.suppress(FileNotFoundError):  # another process was faster
+                    path.rename(doomed)
+                _remove(doomed)
+
+    def _unfinished(self) -> Path:
+        return self._directory / f"{_UNFINISHED}{uuid.uuid4().hex}"
+
+
+def _name(unfinished: Path, path: Path) -> None:
+    """Rename; where another process was faster, its directory stays."""
+    try:
+        unfinished.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+
+
+def _listed(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []
+
+
+def _age_seconds(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _remove(path: Path) -> None:
+    """Remove a directory of read-only directories; one that is gone is fine."""
+    with contextlib.suppress(FileNotFoundError):
+        for directory, _, _ in os.walk(path):
+            os.chmod(directory, 0o700)
+        shutil.rmtree(path)
