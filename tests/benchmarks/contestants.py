@@ -56,6 +56,8 @@ class Contestants:
                 self._stack.enter_context(start_celery(socket, self._scratch)),
                 self._stack.enter_context(start_dramatiq(socket, self._scratch)),
             )
+            for peer in self._peers:
+                peer.wait_until_ready()
         return self._peers
 
 

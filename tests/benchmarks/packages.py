@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-import io
 import os
 import shutil
 import stat
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests import deployment_packages
 
 SOURCES = Path(__file__).parent / "functions"
 
@@ -22,7 +22,7 @@ exec {interpreter} -m awslambdaric "$_HANDLER"
 
 def python_package(source: str) -> bytes:
     """A zip with `functions/{source}.py` as app.py."""
-    return _zip({"app.py": (SOURCES / f"{source}.py").read_bytes()})
+    return deployment_packages.python_package(SOURCES / f"{source}.py")
 
 
 def awslambdaric_package(source: str) -> bytes:
@@ -31,7 +31,7 @@ def awslambdaric_package(source: str) -> bytes:
     files = dict(_tree(_installed_awslambdaric(interpreter)))
     files["app.py"] = (SOURCES / f"{source}.py").read_bytes()
     files["bootstrap"] = BOOTSTRAP.format(interpreter=interpreter).encode()
-    return _zip(files)
+    return deployment_packages.package(files)
 
 
 def reachable_interpreter() -> Path:
@@ -62,14 +62,3 @@ def _tree(directory: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(directory.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield str(path.relative_to(directory)), path.read_bytes()
-
-
-def _zip(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            entry = zipfile.ZipInfo(name)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = (0o755 if name == "bootstrap" else 0o644) << 16
-            archive.writestr(entry, content)
-    return buffer.getvalue()

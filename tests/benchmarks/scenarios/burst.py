@@ -24,7 +24,7 @@ def measure(contestants: Contestants, effort: Effort) -> Findings:
     call = Call(invoke(endpoint, function, payload).request, 200, None)
     sent = system.callers.send([call] * effort.burst, effort.burst)
     idle = system.live.processes() - before
-    weight_mb = pss_bytes(idle) / 2**20 / effort.burst
+    weight_mb = pss_bytes(idle) / 2**20 / (effort.burst - 1)  # one environment was there before
     if sent.round.errors:
         raise RuntimeError(f"{sent.round.errors} of {effort.burst} failed: {sent.answers[-1:]}")
 
