@@ -112,7 +112,7 @@ def start_dramatiq(redis_socket: Path, scratch: Path) -> PeerSystem:
 
 
 def choose_idioms(peer: PeerSystem, outstanding: int, seconds: float) -> dict[str, float]:
-    """Try every idiom for a moment, twice, keep the fastest; returns what each reached at best, per second."""
+    """Try every idiom for a moment, twice; keep the fastest. Returns the best rate of each, per second."""
     reached: dict[str, float] = {}
     for idiom in ("window", "group", "threads") * 2:
         try:
