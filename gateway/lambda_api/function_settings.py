@@ -120,6 +120,12 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
             " you have provided contains reserved keys that are currently not supported for modification."
             f" Reserved keys used in this request: {', '.join(reserved)}"
         )
+    unusable = sorted(name for name, value in variables.items() if "\0" in value)
+    if unusable:
+        raise invalid_parameter(
+            "Lambda was unable to configure your environment variables because values contain the NUL"
+            f" character: {', '.join(unusable)}"
+        )
     measured = json.dumps(variables, separators=(",", ":"), ensure_ascii=False)
     if len(measured.encode()) > ENVIRONMENT_BYTES:
         raise invalid_parameter(

@@ -28,7 +28,7 @@ Result = dict[str, Any]
 
 async def create_function(context: Context, request: Request) -> Result:
     """The code is read, checked and stored first, so that what the registry shows can run at once."""
-    name, _ = named_function(context, request)
+    name, _ = named_function(context, request, qualified=False)
     fields = settings_of(request)
     check_handler(request.get("Runtime", ""), request.get("Handler", ""))
     await context.runtimes.check(request["Runtime"])

@@ -135,7 +135,7 @@ def _convert(shape: Any, value: Any) -> Any:
 
 def _scalar(kind: str, value: Any) -> Any:
     if kind == "string" and isinstance(value, str):
-        return value
+        return _text(value)
     if kind == "boolean" and isinstance(value, bool):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -144,6 +144,15 @@ def _scalar(kind: str, value: Any) -> Any:
         if kind in ("integer", "long") and float(value).is_integer():
             return int(value)
     raise serialization(f"{_token(value)} can not be converted to {_article(kind)}")
+
+
+def _text(value: str) -> str:
+    """JSON can spell halves of characters, which nothing behind us could store."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise serialization(f"A string is no valid Unicode: {error.reason}") from None
+    return value
 
 
 def _blob(value: Any) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.integration.gateway.conftest import ARN, ROLE, Refused, RunningGateway, zipped
 
@@ -288,6 +290,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         INVALID,
         'exceeded the 4KB limit. String measured: {"LONG":"xxx',
     ),
+    ({"Environment": {"Variables": {"BAD": "a\0b"}}}, INVALID, "NUL character: BAD"),
     ({"Timeout": "3"}, "SerializationException", "STRING_VALUE can not be converted to an Integer"),
     ({"Timeout": 901}, BROKEN, "less than or equal to 900"),
     ({"FunctionName": "x" * 65}, BROKEN, "Member must have length less than or equal to 64"),
@@ -312,6 +315,11 @@ def test_a_wrong_creation_is_refused(
     assert (answer["type"], answer["status"]) == (error, STATUSES[error])
     assert words in answer["message"]
     assert refused("get_function", FunctionName=name)["status"] == 404
+
+
+def test_a_function_cannot_be_created_as_a_version(create: Create, name: str) -> None:
+    with pytest.raises(ClientError, match="permitted on Lambda functions only"):
+        create(FunctionName=f"{name}:1")
 
 
 def test_a_name_from_elsewhere_is_refused(refused: Refused) -> None:

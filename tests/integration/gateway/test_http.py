@@ -78,6 +78,7 @@ def test_only_our_keys_open(gateway: RunningGateway, keys: dict[str, str], error
         "/2015-03-31/functions/f/invocations",
         "/lightswitch/v1/workers",
         "/lightswitch/v1/depth",
+        "/lightswitch/v1/functions/f/logs?limit=0",
     ],
 )
 def test_nothing_is_told_without_a_signature(gateway: RunningGateway, path: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -45,6 +47,20 @@ def test_a_deleted_function_takes_its_concurrency_along(
     client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
     client.delete_function(FunctionName=function)
     gateway.run(gateway.broker.publish(sync_call(function)))
+
+
+def test_whoever_sets_concurrency_last_broker_and_registry_agree(
+    gateway: RunningGateway, function: str, client: Any
+) -> None:
+    def put(limit: int) -> None:
+        client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=limit)
+
+    with ThreadPoolExecutor(8) as callers:
+        list(callers.map(put, [0, 9] * 12))
+    limit = client.get_function_concurrency(FunctionName=function)["ReservedConcurrentExecutions"]
+    expected = pytest.raises(Throttled) if limit == 0 else nullcontext()
+    with expected:
+        gateway.run(gateway.broker.publish(sync_call(function)))
 
 
 def sync_call(function: str) -> Invocation:

@@ -149,6 +149,7 @@ def test_numbers_lists_blobs_and_payloads_get_their_types(model: Any) -> None:
         (b'{"Environment": []}', "START_ARRAY found where the start of a structure or map was expected"),
         (b'{"Tags": {"a": {}}}', "START_OBJECT can not be converted to a String"),
         (b'{"Code": {"ZipFile": "*"}}', "not encoded in base64"),
+        (b'{"Description": "\\ud800"}', "A string is no valid Unicode"),
         (b"[" * 100_000, "Could not parse request body into json"),
     ],
 )
