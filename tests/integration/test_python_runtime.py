@@ -51,9 +51,9 @@ async def failed_run(bench: Workbench, body: str, payload: bytes = b"{}") -> tup
     return document, tried
 
 
-async def value_of(bench: Workbench, handler: str, payload: bytes = b"{}", **files: str) -> Any:
+async def value_of(bench: Workbench, handler: str, **files: str) -> Any:
     tried = await bench.start(handler, bench.code(**files))
-    outcome = (await tried.run(payload)).outcome
+    outcome = (await tried.run()).outcome
     assert isinstance(outcome, Succeeded), outcome
     return json.loads(outcome.payload)
 
@@ -207,7 +207,11 @@ async def test_nothing_of_the_platform_can_be_imported(bench: Workbench) -> None
 
 
 async def test_boto3_is_there_and_a_packaged_one_wins(bench: Workbench) -> None:
-    text = "import boto3\ndef handler(event, context):\n    return getattr(boto3, 'MINE', '') or boto3.__version__\n"
+    text = (
+        "import boto3\n"
+        "def handler(event, context):\n"
+        "    return getattr(boto3, 'MINE', '') or boto3.__version__\n"
+    )
 
     assert re.match(r"1\.\d+", await value_of(bench, "app.handler", app=text))
     assert await value_of(bench, "app.handler", app=text, boto3="MINE = 'packaged'") == "packaged"

@@ -46,6 +46,11 @@ class Session:
         self.request_id = ""
         """Of the run that the runtime has, or had last."""
 
+    @property
+    def waiting(self) -> bool:
+        """The runtime has asked for work and gets the next at once."""
+        return self._deliver is not None
+
     def offer(self, work: Work) -> None:
         """Give the next run to the runtime, now or when it asks."""
         if self._deliver is None:
@@ -85,7 +90,7 @@ class Session:
 
     def hang_up(self, deliver: Deliver) -> None:
         """The connection on which a `next` waited is gone; the runtime may ask again."""
-        if self._deliver is deliver:
+        if self._deliver == deliver:
             self._deliver = None
 
     def answer(self, outcome: Succeeded | HandlerFailed) -> bool:

@@ -1,0 +1,416 @@
+"""The Runtime API over real connections: states, limits, and HTTP as runtimes really speak it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.waiting import until
+from worker.environments.interface import HandlerFailed, Succeeded, Work
+from worker.runtime_api.listener import RuntimeApiListener
+from worker.runtime_api.session import Session
+
+NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
+LIMIT_BYTES = 6_291_556
+
+
+@dataclass
+class Heard:
+    """A listener that notes what it is told."""
+
+    events: list[tuple[object, ...]] = field(default_factory=list)
+
+    def runtime_ready(self) -> None:
+        self.events.append(("ready",))
+
+    def runtime_init_failed(self, error_type: str, document: bytes) -> None:
+        self.events.append(("init failed", error_type, document))
+
+    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int) -> None:
+        self.events.append(("answered", outcome))
+
+
+@dataclass
+class Answer:
+    """A parsed HTTP response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def error_type(self) -> str:
+        error_type: str = json.loads(self.body)["errorType"]
+        return error_type
+
+
+@dataclass
+class Runtime:
+    """A runtime's connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def say(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def hear(self) -> Answer:
+        lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
+        body = await self.reader.readexactly(int(headers["content-length"]))
+        return Answer(int(lines[0].split()[1]), headers, body)
+
+    async def call(self, data: bytes) -> Answer:
+        self.say(data)
+        async with asyncio.timeout(10):
+            return await self.hear()
+
+    async def post(self, path: str, body: bytes = b"{}", headers: str = "") -> Answer:
+        return await self.call(post(path, body, headers))
+
+
+@dataclass
+class Api:
+    """An open Runtime API."""
+
+    session: Session
+    heard: Heard
+    address: str
+    runtimes: list[Runtime] = field(default_factory=list)
+
+    async def connect(self) -> Runtime:
+        host, _, port = self.address.partition(":")
+        self.runtimes.append(Runtime(*await asyncio.open_connection(host, int(port), limit=1 << 24)))
+        return self.runtimes[-1]
+
+    async def hang_up(self) -> None:
+        for runtime in self.runtimes:
+            runtime.writer.close()
+            with suppress(ConnectionError):
+                await runtime.writer.wait_closed()
+
+    async def running(self) -> Runtime:
+        """A runtime that has got the run `id-1`."""
+        runtime = await self.connect()
+        runtime.say(NEXT)
+        await until(lambda: ("ready",) in self.heard.events)
+        self.session.offer(work_of("id-1"))
+        answer = await runtime.hear()
+        assert answer.status == 200
+        return runtime
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    heard = Heard()
+    session = Session(heard)
+    listener = RuntimeApiListener(session)
+    api = Api(session, heard, await listener.open())
+    yield api
+    await api.hang_up()
+    listener.close()
+
+
+def work_of(request_id: str, payload: bytes = b'{"a":1}', **details: str) -> Work:
+    return Work(request_id, payload, 1_795_000_000_000, "arn:aws:lambda:x:1:function:f", **details)
+
+
+def post(path: str, body: bytes = b"{}", headers: str = "") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def of_invocation(request_id: str, call: str) -> str:
+    return f"/2018-06-01/runtime/invocation/{request_id}/{call}"
+
+
+async def test_next_waits_and_then_carries_the_run(api: Api) -> None:
+    runtime = await api.connect()
+    runtime.say(NEXT)
+    await until(lambda: api.heard.events == [("ready",)])
+
+    api.session.offer(work_of("id-1", trace_header="Root=1", client_context='{"custom":{}}'))
+    answer = await runtime.hear()
+
+    assert (answer.status, answer.body) == (200, b'{"a":1}')
+    expected = {
+        "lambda-runtime-aws-request-id": "id-1",
+        "lambda-runtime-deadline-ms": "1795000000000",
+        "lambda-runtime-invoked-function-arn": "arn:aws:lambda:x:1:function:f",
+        "lambda-runtime-trace-id": "root=1",
+        "lambda-runtime-client-context": '{"custom":{}}',
+    }
+    assert expected.items() <= answer.headers.items()
+
+
+async def test_a_response_is_accepted_and_reported(api: Api) -> None:
+    runtime = await api.running()
+
+    answer = await runtime.post(of_invocation("id-1", "response"), b'"done"')
+
+    assert (answer.status, json.loads(answer.body)) == (202, {"status": "OK"})
+    assert api.heard.events[-1] == ("answered", Succeeded(b'"done"'))
+
+
+async def test_a_run_that_is_offered_early_is_there_at_the_next_call(api: Api) -> None:
+    runtime = await api.running()
+    await runtime.post(of_invocation("id-1", "response"))
+
+    api.session.offer(work_of("id-2"))
+    answer = await runtime.call(NEXT)
+
+    assert answer.headers["lambda-runtime-aws-request-id"] == "id-2"
+
+
+async def test_a_response_and_the_following_next_may_come_in_one_write(api: Api) -> None:
+    runtime = await api.running()
+
+    runtime.say(post(of_invocation("id-1", "response"), b"1") + NEXT)
+    assert (await runtime.hear()).status == 202
+    api.session.offer(work_of("id-2"))
+
+    assert (await runtime.hear()).headers["lambda-runtime-aws-request-id"] == "id-2"
+
+
+async def test_calls_behind_a_waiting_next_are_answered_in_their_order(api: Api) -> None:
+    runtime = await api.connect()
+    runtime.say(NEXT + post("/unknown") + post(of_invocation("id-1", "response"), b"1"))
+    await until(lambda: bool(api.heard.events))
+
+    api.session.offer(work_of("id-1"))
+
+    assert [(await runtime.hear()).status for _ in range(3)] == [200, 404, 202]
+
+
+async def test_an_errors_type_and_document_are_reported(api: Api) -> None:
+    runtime = await api.running()
+    document = b'{"errorType":"MyError","errorMessage":"m","stackTrace":[]}'
+
+    answer = await runtime.post(of_invocation("id-1", "error"), document)
+
+    assert answer.status == 202
+    assert api.heard.events[-1] == ("answered", HandlerFailed("MyError", document))
+
+
+async def test_an_error_without_a_document_has_the_type_of_its_header(api: Api) -> None:
+    runtime = await api.running()
+
+    await runtime.post(
+        of_invocation("id-1", "error"), b"", "Lambda-Runtime-Function-Error-Type: Runtime.Mine\r\n"
+    )
+
+    expected = HandlerFailed("Runtime.Mine", b'{"errorType": "Runtime.Mine", "errorMessage": ""}')
+    assert api.heard.events[-1] == ("answered", expected)
+
+
+async def test_an_x_ray_cause_of_a_megabyte_passes(api: Api) -> None:
+    runtime = await api.running()
+    cause = f"Lambda-Runtime-Function-XRay-Error-Cause: {'x' * (1 << 20)}\r\n"
+
+    answer = await runtime.post(of_invocation("id-1", "error"), b'{"errorType":"E"}', cause)
+
+    assert answer.status == 202
+
+
+async def test_a_failed_init_is_reported_once(api: Api) -> None:
+    runtime = await api.connect()
+    document = b'{"errorType":"Runtime.ImportModuleError","errorMessage":"m"}'
+
+    first = await runtime.post("/2018-06-01/runtime/init/error", document)
+    second = await runtime.post("/2018-06-01/runtime/init/error", document)
+
+    assert (first.status, second.status) == (202, 403)
+    assert api.heard.events == [("init failed", "Runtime.ImportModuleError", document)]
+
+
+@pytest.mark.parametrize("call", ["response", "error"])
+async def test_another_runs_id_is_refused(api: Api, call: str) -> None:
+    runtime = await api.running()
+
+    answer = await runtime.post(of_invocation("id-2", call))
+
+    assert (answer.status, answer.error_type) == (400, "InvalidRequestID")
+    assert api.heard.events == [("ready",)]
+
+
+@pytest.mark.parametrize("call", ["response", "error"])
+async def test_a_second_answer_is_refused(api: Api, call: str) -> None:
+    runtime = await api.running()
+    await runtime.post(of_invocation("id-1", "response"))
+
+    answer = await runtime.post(of_invocation("id-1", call))
+
+    assert (answer.status, answer.error_type) == (403, "InvalidStateTransition")
+    assert len(api.heard.events) == 2
+
+
+async def test_next_without_an_answer_to_the_run_is_refused(api: Api) -> None:
+    runtime = await api.running()
+
+    answer = await runtime.call(NEXT)
+
+    assert (answer.status, answer.error_type) == (403, "InvalidStateTransition")
+
+
+async def test_two_calls_of_next_do_not_share_a_run(api: Api) -> None:
+    first, second = await api.connect(), await api.connect()
+    first.say(NEXT)
+    await until(lambda: bool(api.heard.events))
+
+    assert (await second.call(NEXT)).status == 403
+    api.session.offer(work_of("id-1"))
+    assert (await first.hear()).status == 200
+
+
+async def test_a_next_whose_connection_broke_may_be_repeated(api: Api) -> None:
+    first = await api.connect()
+    first.say(NEXT)
+    await until(lambda: bool(api.heard.events))
+    first.writer.close()
+    await until(lambda: not api.session.waiting)
+
+    second = await api.connect()
+    second.say(NEXT)
+    await until(lambda: api.session.waiting)
+    api.session.offer(work_of("id-1"))
+
+    assert (await second.hear()).headers["lambda-runtime-aws-request-id"] == "id-1"
+
+
+async def test_init_error_after_the_first_next_is_refused(api: Api) -> None:
+    runtime = await api.running()
+
+    answer = await runtime.post("/2018-06-01/runtime/init/error")
+
+    assert (answer.status, answer.error_type) == (403, "InvalidStateTransition")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_response_above_the_limit_is_refused_and_the_run_fails(api: Api, chunked: bool) -> None:
+    runtime = await api.running()
+    body = b"x" * (LIMIT_BYTES + 1)
+
+    if chunked:
+        answer = await runtime.call(chunks(of_invocation("id-1", "response"), body))
+    else:
+        answer = await runtime.post(of_invocation("id-1", "response"), body)
+
+    assert (answer.status, answer.error_type) == (413, "RequestEntityTooLarge")
+    outcome = api.heard.events[-1][1]
+    assert isinstance(outcome, HandlerFailed)
+    assert json.loads(outcome.document) == {
+        "errorType": "Function.ResponseSizeTooLarge",
+        "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+    }
+
+
+def chunks(path: str, body: bytes, trailers: str = "", headers: str = "") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Transfer-Encoding: chunked\r\n\r\n".encode()
+    pieces = [body[start : start + 70_000] for start in range(0, len(body), 70_000)]
+    return (
+        head
+        + b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces)
+        + b"0\r\n"
+        + trailers.encode()
+        + b"\r\n"
+    )
+
+
+async def test_a_chunked_response_is_put_together(api: Api) -> None:
+    runtime = await api.running()
+    body = b"y" * 200_000
+
+    answer = await runtime.call(chunks(of_invocation("id-1", "response"), body))
+
+    assert answer.status == 202
+    assert api.heard.events[-1] == ("answered", Succeeded(body))
+
+
+async def test_a_stream_that_broke_off_says_so_in_its_trailers(api: Api) -> None:
+    runtime = await api.running()
+    document = b'{"errorType":"Late","errorMessage":"m"}'
+    trailers = (
+        "Lambda-Runtime-Function-Error-Type: Late\r\n"
+        f"Lambda-Runtime-Function-Error-Body: {base64.b64encode(document).decode()}\r\n"
+    )
+    streaming = "Lambda-Runtime-Function-Response-Mode: streaming\r\nTrailer: x\r\n"
+
+    answer = await runtime.call(chunks(of_invocation("id-1", "response"), b"part", trailers, streaming))
+
+    assert answer.status == 202
+    assert api.heard.events[-1] == ("answered", HandlerFailed("Late", document))
+
+
+async def test_a_callers_texts_cannot_add_headers(api: Api) -> None:
+    runtime = await api.connect()
+    runtime.say(NEXT)
+    await until(lambda: bool(api.heard.events))
+
+    hostile = '{"custom":\r\nX-Evil: 1\r\n\r\n"é\U0001f600"}'
+    api.session.offer(work_of("id-1", client_context=hostile, trace_header="Root=1\r\nX-Evil: 2"))
+    answer = await runtime.hear()
+
+    assert "x-evil" not in answer.headers
+    assert answer.headers["lambda-runtime-client-context"].endswith('"\\u00e9\\ud83d\\ude00"}')
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("POST /2020-01-01/extension/register", 403),
+        ("GET /2020-01-01/extension/event/next", 403),
+        ("PUT /2020-08-15/logs", 403),
+        ("PUT /2022-07-01/telemetry", 403),
+        ("GET /2018-06-01/runtime/invocation/id-1/response", 404),
+        ("POST /2018-06-01/runtime/invocation/id-1/unknown", 404),
+        ("GET /", 404),
+    ],
+)
+async def test_what_is_not_offered_is_refused_clearly(api: Api, request_line: str, status: int) -> None:
+    runtime = await api.connect()
+
+    answer = await runtime.call(f"{request_line} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    assert answer.status == status
+    assert json.loads(answer.body)["errorMessage"]
+
+
+@pytest.mark.parametrize("garbage", [b"\x00\x01\x02\r\n\r\n", b"NONSENSE\r\n\r\n"])
+async def test_what_is_no_http_ends_the_connection_only(api: Api, garbage: bytes) -> None:
+    hostile = await api.connect()
+
+    assert (await hostile.call(garbage)).status == 400
+    assert await hostile.reader.read() == b""
+
+    assert (await (await api.connect()).call(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")).status == 404
+
+
+async def test_headers_without_end_are_cut_off(api: Api) -> None:
+    hostile = await api.connect()
+
+    hostile.say(b"GET / HTTP/1.1\r\n" + b"".join(b"H%d: %b\r\n" % (n, b"x" * 60_000) for n in range(80)))
+
+    assert (await hostile.hear()).status == 400
+
+
+async def test_a_connection_that_asks_to_be_closed_is(api: Api) -> None:
+    runtime = await api.connect()
+
+    answer = await runtime.call(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    assert answer.status == 404
+    assert await runtime.reader.read() == b""
+
+
+async def test_a_closed_session_refuses_everything(api: Api) -> None:
+    runtime = await api.connect()
+    api.session.close()
+
+    assert (await runtime.call(NEXT)).status == 403
+    assert api.heard.events == []
