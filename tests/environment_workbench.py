@@ -15,6 +15,7 @@ from typing import Literal
 
 from worker.environments.interface import Environment, EnvironmentSpec, RunResult, Work
 from worker.environments.process_factory import ProcessEnvironmentFactory
+from worker.sandbox.interface import Sandbox
 
 Kind = Literal["python", "awslambdaric", "bootstrap"]
 
@@ -103,9 +104,13 @@ class Workbench:
 
 
 @asynccontextmanager
-async def workbench(directory: Path, library_directory: Path) -> AsyncIterator[Workbench]:
+async def workbench(
+    directory: Path, library_directory: Path, sandbox: Sandbox | None = None
+) -> AsyncIterator[Workbench]:
     """An open factory, closed at the end."""
-    factory = ProcessEnvironmentFactory(directory / "worker", library_directory=library_directory)
+    factory = ProcessEnvironmentFactory(
+        directory / "worker", library_directory=library_directory, sandbox=sandbox
+    )
     await factory.open()
     try:
         yield Workbench(factory, directory)
