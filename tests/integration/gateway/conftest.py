@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import pytest
 import uvicorn
+import uvloop
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -48,7 +49,7 @@ class RunningGateway:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ready: Future[asyncio.AbstractEventLoop] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="gateway")
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()), name="gateway")
 
     def start(self) -> None:
         self._thread.start()
