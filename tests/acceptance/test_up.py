@@ -226,6 +226,7 @@ def test_the_example_is_deployed_invoked_and_explained(data_dir: Path, tmp_path:
     with out, subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, env=clean_environ()) as up:
         deadline = time.monotonic() + 60
         while b"Ctrl-C" not in (tmp_path / "out").read_bytes():
+            assert up.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
         up.send_signal(signal.SIGINT)
