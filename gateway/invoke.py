@@ -1,7 +1,8 @@
 """Invoke, the hot path: from an HTTP request to a message on the broker, and back.
 
-Plain ASGI, off FastAPI's routing and models: a request that meets a warm environment should cost the
-gateway little more than reading it, checking its signature and two writes.
+Off FastAPI's routing and models: a request that meets a warm environment should cost the gateway little
+more than reading it, checking its signature and two writes. `Invoke.answer` knows no server; it is reached
+by plain ASGI, and faster by `gateway.invoke_protocol`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import base64
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from broker.errors import BrokerUnavailable, FunctionNotFound, Throttled
 from broker.interface import Broker, ReplyInbox
@@ -21,16 +22,13 @@ from broker.registry.interface import Registry
 from broker.registry.model import FunctionConfig, FunctionRecord
 from gateway.auth import SignatureVerifier
 from gateway.errors import ApiError
-from gateway.invoke_request import SYNC_LIMIT_BYTES, InvokeRequest, parse
+from gateway.http_body import BodyTooLarge, CallerGone, Receive, Scope, Send, read_body, send_response
+from gateway.invoke_request import BODY_LIMIT_BYTES, InvokeRequest, parse, too_large
 from gateway.invoke_tracing import InvokeTracing
 from gateway.lambda_api.errors import conflict
 from gateway.lambda_api.qualifiers import FunctionNames
 
 log = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 QUEUE_PATIENCE_SECONDS = 60.0
 """How long a caller waits beyond the function's own time: for a slot and for its environment's start."""
@@ -38,12 +36,32 @@ _WATCH_AFTER_SECONDS = 0.1
 _MOST_EVENT_AGE_MS = 6 * 3600 * 1000
 
 
-class CallerGone(Exception):
-    """The caller hung up; nobody reads an answer."""
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeCall:
+    """One HTTP request as it arrived. `gone` returns when the caller has hung up."""
+
+    method: str
+    raw_path: bytes
+    query_string: bytes
+    headers: Headers
+    body: bytes
+    gone: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeAnswer:
+    """A whole HTTP response; `headers` lack the content length."""
+
+    status: int
+    headers: Headers
+    body: bytes
 
 
 class Invoke:
-    """The ASGI callable for `POST /2015-03-31/functions/NAME/invocations`."""
+    """Answers `POST /2015-03-31/functions/NAME/invocations`; also an ASGI callable."""
 
     def __init__(
         self,
@@ -63,42 +81,50 @@ class Invoke:
         self._loop = asyncio.get_running_loop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = new_request_id()
+        async def gone() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        request_head = scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]
         try:
-            status, headers, body = await self._answer(scope, receive, request_id)
-        except ApiError as error:
-            status, headers, body = error.status, error.raw_headers(request_id), error.body()
+            body = await read_body(receive, scope["headers"], BODY_LIMIT_BYTES)
+            answer = await self.answer(InvokeCall(*request_head, body, gone))
+        except BodyTooLarge:
+            answer = _refusal(too_large(), new_request_id())
         except CallerGone:
             return
+        await send_response(send, answer.status, answer.headers, answer.body)
+
+    async def answer(self, call: InvokeCall) -> InvokeAnswer:
+        """The response to a call, whatever becomes of it. Raises CallerGone where nobody reads it."""
+        request_id = new_request_id()
+        try:
+            return await self._answer(call, request_id)
+        except ApiError as error:
+            return _refusal(error, request_id)
+        except CallerGone:
+            raise
         except Exception:
             log.critical("invoke_failed", extra={"request_id": request_id}, exc_info=True)
-            ours = _unavailable("The gateway failed; its log says why.")
-            status, headers, body = 500, ours.raw_headers(request_id), ours.body()
-        headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+            return _refusal(_unavailable("The gateway failed; its log says why."), request_id)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, request_id: str
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        body = await _read_body(receive)
-        raw_path, query_string, headers = scope["raw_path"], scope["query_string"], scope["headers"]
-        self._verifier.verify(scope["method"], raw_path, query_string, headers, body)
-        request = parse(raw_path, query_string, headers, body)
+    async def _answer(self, call: InvokeCall, request_id: str) -> InvokeAnswer:
+        self._verifier.verify(call.method, call.raw_path, call.query_string, call.headers, call.body)
+        request = parse(call.raw_path, call.query_string, call.headers, call.body)
         record, config, qualifier = await self._function(request)
-        base = [(b"x-amzn-requestid", request_id.encode())]
+        headers = [(b"x-amzn-requestid", request_id.encode())]
         if request.type == "DryRun":
-            return 204, base, b""
-        span = self._tracing.begin(headers, record.name, request_id)
+            return InvokeAnswer(204, headers, b"")
+        span = self._tracing.begin(call.headers, record.name, request_id)
         try:
             invocation = self._invocation(request, record, config, qualifier, request_id, span.carried)
             if request.type == "Event":
                 await self._publish(invocation)
-                return 202, base, b""
-            reply = await self._call(invocation, config, receive)
+                return InvokeAnswer(202, headers, b"")
+            reply = await self._call(invocation, config, call)
         finally:
             span.end()
-        return 200, base + _reply_headers(reply), reply.payload
+        return InvokeAnswer(200, headers + _reply_headers(reply), reply.payload)
 
     async def _function(self, request: InvokeRequest) -> tuple[FunctionRecord, FunctionConfig, str]:
         name, qualifier = self._names.parse(request.function_name, request.qualifier)
@@ -153,11 +179,11 @@ class Invoke:
         except BrokerUnavailable as error:
             raise _unavailable(str(error)) from error
 
-    async def _call(self, invocation: Invocation, config: FunctionConfig, receive: Receive) -> Reply:
+    async def _call(self, invocation: Invocation, config: FunctionConfig, call: InvokeCall) -> Reply:
         """Publish and wait for the reply. Raises ApiError, CallerGone."""
         waiting: asyncio.Future[Reply] = self._loop.create_future()
         self._inbox.expect(invocation.request_id, lambda reply: _finish(waiting, reply))
-        watch = _Watch(self._loop, waiting, receive, _patience_seconds(config))
+        watch = _Watch(self._loop, waiting, call, _patience_seconds(config))
         try:
             await self._publish(invocation)
             reply = await waiting
@@ -182,21 +208,21 @@ class Invoke:
 class _Watch:
     """Looks after a caller that waits for long: notices that it hung up, and gives up at its deadline.
 
-    A short call costs one timer; only a longer one gets a task that reads the connection.
+    A short call costs one timer; only a longer one gets a task that watches the connection.
     """
 
-    __slots__ = ("_loop", "_patience_seconds", "_receive", "_task", "_timer", "_waiting")
+    __slots__ = ("_call", "_loop", "_patience_seconds", "_task", "_timer", "_waiting")
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         waiting: asyncio.Future[Reply],
-        receive: Receive,
+        call: InvokeCall,
         patience_seconds: float,
     ) -> None:
         self._loop = loop
         self._waiting = waiting
-        self._receive = receive
+        self._call = call
         self._patience_seconds = patience_seconds
         self._task: asyncio.Task[None] | None = None
         self._timer = loop.call_later(_WATCH_AFTER_SECONDS, self._begin)
@@ -214,8 +240,7 @@ class _Watch:
         failure: Exception = TimeoutError()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._patience_seconds):
-                while (await self._receive())["type"] != "http.disconnect":
-                    pass
+                await self._call.gone()
                 failure = CallerGone()
         if not self._waiting.done():
             self._waiting.set_exception(failure)
@@ -226,28 +251,15 @@ def _finish(waiting: asyncio.Future[Reply], reply: Reply) -> None:
         waiting.set_result(reply)
 
 
-async def _read_body(receive: Receive) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    chunks, size = [body], len(body)
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise CallerGone
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size <= 2 * SYNC_LIMIT_BYTES:  # more is read and dropped: the answer says that it is too large
-            chunks.append(chunk)
-    return b"".join(chunks)
+def _refusal(error: ApiError, request_id: str) -> InvokeAnswer:
+    return InvokeAnswer(error.status, error.raw_headers(request_id), error.body())
 
 
 def _patience_seconds(config: FunctionConfig) -> float:
     return config.timeout_seconds + QUEUE_PATIENCE_SECONDS
 
 
-def _reply_headers(reply: Reply) -> list[tuple[bytes, bytes]]:
+def _reply_headers(reply: Reply) -> Headers:
     headers = [
         (b"content-type", b"application/json"),
         (b"x-amz-executed-version", reply.executed_version.encode()),

@@ -15,6 +15,8 @@ from gateway.lambda_api.errors import validation
 
 SYNC_LIMIT_BYTES = 6_291_456
 ASYNC_LIMIT_BYTES = 1_048_576
+BODY_LIMIT_BYTES = 2 * SYNC_LIMIT_BYTES
+"""More than this is not even read."""
 _CLIENT_CONTEXT_LIMIT_BYTES = 3_583
 _PREFIX = b"/2015-03-31/functions/"
 _SUFFIX = b"/invocations"
@@ -48,7 +50,7 @@ def function_name_in(raw_path: bytes) -> str:
 
 def is_invoke(method: str, raw_path: bytes) -> bool:
     """Whether a request is `POST /2015-03-31/functions/NAME/invocations`."""
-    return method == "POST" and raw_path.endswith(_SUFFIX) and raw_path.startswith(_PREFIX)
+    return method == "POST" and raw_path.startswith(_PREFIX) and raw_path.endswith(_SUFFIX)
 
 
 def parse(
@@ -105,11 +107,7 @@ def _client_context(value: bytes) -> str:
 def _payload(body: bytes, kind: InvocationType) -> bytes:
     limit = ASYNC_LIMIT_BYTES if kind == "Event" else SYNC_LIMIT_BYTES
     if len(body) > limit:
-        raise ApiError(
-            "RequestTooLargeException",
-            413,
-            f"Request must be smaller than {limit} bytes for the InvokeFunction operation",
-        )
+        raise too_large(limit)
     if not body:
         return b"{}"
     try:
@@ -117,6 +115,12 @@ def _payload(body: bytes, kind: InvocationType) -> bytes:
         return body
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _bad_content(f"Could not parse request body into json: {error}") from None
+
+
+def too_large(limit_bytes: int = SYNC_LIMIT_BYTES) -> ApiError:
+    """AWS's answer to a payload over the limit."""
+    text = f"Request must be smaller than {limit_bytes} bytes for the InvokeFunction operation"
+    return ApiError("RequestTooLargeException", 413, text)
 
 
 def _bad_content(message: str) -> ApiError:

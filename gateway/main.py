@@ -9,6 +9,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import uvicorn
 import uvloop
@@ -23,6 +24,7 @@ from broker.tracing import Tracing
 from gateway.app import Parts, create_app
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.invoke import Invoke
+from gateway.invoke_protocol import InvokeProtocol
 from gateway.invoke_tracing import InvokeTracing
 from gateway.lambda_api.qualifiers import FunctionNames
 from gateway.options import GatewayOptions
@@ -67,7 +69,8 @@ def _uvicorn_config(parts: Parts, options: GatewayOptions) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(parts),
         loop="none",  # ours runs already
-        http="httptools",
+        http=partial(InvokeProtocol, parts.invoke),  # type: ignore[arg-type]
+        proxy_headers=False,
         ws="none",
         lifespan="on",
         access_log=False,
