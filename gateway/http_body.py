@@ -12,8 +12,11 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+_DROPPED_TIMES = 4
+
+
 class BodyTooLarge(Exception):
-    """The body has more bytes than allowed; the rest of it was not read."""
+    """The body has more bytes than allowed."""
 
 
 class CallerGone(Exception):
@@ -21,23 +24,36 @@ class CallerGone(Exception):
 
 
 async def read_body(receive: Receive, headers: list[tuple[bytes, bytes]], limit_bytes: int) -> bytes:
-    """The whole body. Raises BodyTooLarge, before reading where the length was announced; CallerGone."""
-    for name, value in headers:
-        if name == b"content-length" and value.isdigit() and int(value) > limit_bytes:
-            raise BodyTooLarge
+    """The whole body. Raises BodyTooLarge, CallerGone.
+
+    A body somewhat over the limit is read to its end and dropped: clients look for no answer while they
+    send. One that is announced as, or grows to, four times the limit is refused at once.
+    """
+    if _announced(headers) > limit_bytes * _DROPPED_TIMES:
+        raise BodyTooLarge
     chunks: list[bytes] = []
     size, more = 0, True
-    while more:
+    while more and size <= limit_bytes * _DROPPED_TIMES:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise CallerGone
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > limit_bytes:
-            raise BodyTooLarge
-        chunks.append(chunk)
+            chunks.clear()
+        else:
+            chunks.append(chunk)
         more = message.get("more_body", False)
+    if size > limit_bytes:
+        raise BodyTooLarge
     return b"".join(chunks)
+
+
+def _announced(headers: list[tuple[bytes, bytes]]) -> int:
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
 
 
 async def send_response(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -130,18 +130,28 @@ def test_what_is_not_built_says_so(refused: Refused, operation: str, request_: d
     assert "Lightswitch does not implement" in answer["message"]
 
 
-def test_a_body_over_the_limit_is_refused_before_it_is_read(gateway: RunningGateway) -> None:
+TOO_LARGE = "Request must be smaller than 70167211 bytes for the CreateFunction operation"
+
+
+def test_a_body_far_over_the_limit_is_refused_before_it_is_read(gateway: RunningGateway) -> None:
     request = (
         b"POST /2015-03-31/functions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        b"Content-Length: 70167212\r\n\r\n"
+        b"Content-Length: 900000000\r\n\r\n"
     )
     answer = exchange(gateway, request)
     assert answer.status == 413
     assert answer.headers["x-amzn-errortype"] == "RequestEntityTooLargeException"
-    assert (
-        answer.json["message"]
-        == "Request must be smaller than 70167211 bytes for the CreateFunction operation"
-    )
+    assert answer.json["message"] == TOO_LARGE
+
+
+def test_a_client_that_sends_too_much_is_told(create: Create) -> None:
+    with pytest.raises(ClientError) as refused:
+        create(Code={"ZipFile": bytes(53_000_000)})
+    assert refused.value.response["Error"] == {
+        "Code": "RequestEntityTooLargeException",
+        "Message": TOO_LARGE,
+    }
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
 
 
 def test_a_caller_that_hangs_up_harms_nobody(gateway: RunningGateway, client: Any) -> None:

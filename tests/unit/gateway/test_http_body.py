@@ -32,18 +32,30 @@ async def test_a_body_within_the_limit_is_put_together(chunks: Sequence[bytes]) 
     assert await read_body(sent(*chunks), [(b"content-length", b"10")], LIMIT) == b"".join(chunks)
 
 
-async def test_an_announced_length_over_the_limit_is_refused_unread() -> None:
+async def test_an_announced_length_far_over_the_limit_is_refused_unread() -> None:
     async def receive() -> Message:
         raise AssertionError("nothing may be read")
 
     with pytest.raises(BodyTooLarge):
-        await read_body(receive, [(b"content-length", b"11")], LIMIT)
+        await read_body(receive, [(b"content-length", b"41")], LIMIT)
 
 
-@pytest.mark.parametrize("headers", [[], [(b"content-length", b"1")], [(b"content-length", b"x")]])
-async def test_an_unannounced_length_over_the_limit_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"1")], [(b"content-length", b"12")]])
+async def test_a_body_over_the_limit_is_read_to_its_end_and_refused(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    receive = sent(b"0123456", b"789a", b"b")
     with pytest.raises(BodyTooLarge):
-        await read_body(sent(b"0123456", b"789ab"), headers, LIMIT)
+        await read_body(receive, headers, LIMIT)
+    assert (await receive())["type"] == "http.disconnect"
+
+
+async def test_a_body_without_an_end_is_not_read_for_ever() -> None:
+    chunks = [b"0123456789"] * 6
+    receive = sent(*chunks)
+    with pytest.raises(BodyTooLarge):
+        await read_body(receive, [], LIMIT)
+    assert (await receive())["type"] == "http.request"
 
 
 async def test_a_caller_that_hangs_up_leaves_no_body() -> None:
