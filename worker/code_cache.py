@@ -18,7 +18,6 @@ from broker.errors import CodeCorrupt
 from broker.single_flight import SingleFlight
 
 _UNFINISHED = "unfinished-"
-_ABANDONED_SECONDS = 3600.0
 
 
 class Packages(Protocol):
@@ -43,16 +42,17 @@ class CodeCache:
     async def task_root(self, digest: str) -> Path:
         """The unpacked, read-only code. Raises CodeNotFound, CodeCorrupt, CodeStoreUnavailable, OSError."""
         path = self._directory / digest
-        if await asyncio.to_thread(path.is_dir):
+        if await asyncio.to_thread(_want, path):
             return path
         return await self._flights.run(digest, lambda: self._fetch(digest, path))
 
-    async def evict(self, keep: Set[str]) -> None:
-        """Remove the code of all digests but `keep`, and what crashed processes left unfinished.
+    async def evict(self, keep: Set[str], unwanted_seconds: float = 3600) -> None:
+        """Remove code that nobody has wanted for so long, and what crashed processes left unfinished.
 
-        `keep` must name what any process that shares the directory may be running.
+        Code is wanted when a process asks for its root, and while it is in `keep`, so long as that is said
+        more often than every `unwanted_seconds`: what still runs on old code has that long to end.
         """
-        await asyncio.to_thread(self._evict, keep)
+        await asyncio.to_thread(self._evict, keep, unwanted_seconds)
 
     async def close(self) -> None:
         """Give up what is being fetched."""
@@ -74,12 +74,11 @@ class CodeCache:
         finally:
             _remove(unfinished)
 
-    def _evict(self, keep: Set[str]) -> None:
+    def _evict(self, keep: Set[str], unwanted_seconds: float) -> None:
         for path in _listed(self._directory):
-            if path.name.startswith(_UNFINISHED):
-                if _age_seconds(path) > _ABANDONED_SECONDS:
-                    _remove(path)
-            elif path.name not in keep:
+            if path.name in keep:
+                _want(path)
+            elif _unwanted_seconds(path) >= unwanted_seconds:
                 # Renamed first: nobody ever sees half of the code under a digest.
                 doomed = self._unfinished()
                 with contextlib.suppress(FileNotFoundError):  # another process was faster
@@ -103,7 +102,16 @@ def _listed(directory: Path) -> list[Path]:
     return list(directory.iterdir()) if directory.is_dir() else []
 
 
-def _age_seconds(path: Path) -> float:
+def _want(path: Path) -> bool:
+    """Note in the directory's time that its code is wanted; False where there is none."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _unwanted_seconds(path: Path) -> float:
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
-from broker.errors import BrokerError, BrokerUnavailable
+from broker.errors import BrokerError, BrokerUnavailable, FunctionExists, FunctionNotFound
 from broker.registry.model import FunctionRecord
 from broker.registry.redis_registry import RedisRegistry
 from tests.conftest import StartRedis
 from tests.contract.test_registry import described, function
 from tests.redis_server import RedisServer
 from tests.waiting import until
+
+NAMES = [f"f{number}" for number in range(20)]
 
 
 async def test_a_missing_server_is_reported_at_the_start(tmp_path: object) -> None:
@@ -100,3 +103,43 @@ async def until_cached(registry: RedisRegistry) -> FunctionRecord:
 async def _commands(registry: RedisRegistry, command: str) -> int:
     statistics = await registry._client.info("commandstats")
     return int(statistics.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+async def test_no_cache_stays_behind_whatever_the_order_of_things(
+    redis_server: RedisServer, namespace: str
+) -> None:
+    """Reads, changes, deletes and losses of connection at random; when all is quiet, caches are right."""
+    registries = [RedisRegistry(redis_server.url, namespace) for _ in range(3)]
+    for registry in registries:
+        await registry.start()
+    await asyncio.gather(
+        *(_meddle(registry, random.Random(seed)) for seed, registry in enumerate(registries))
+    )
+    truth = {record.name: record for record in await registries[0].records()}
+    for registry in registries:
+        for name in NAMES:
+            await until(lambda r=registry, n=name: r.cached(n) in (None, truth.get(n)))  # type: ignore[misc]
+        await registry.close()
+
+
+async def _meddle(registry: RedisRegistry, chance: random.Random) -> None:
+    for _ in range(200):
+        name = chance.choice(NAMES)
+        action = chance.choice(
+            [
+                registry.get,
+                registry.get,
+                lambda name: registry.update(name, described("x")),
+                lambda name: registry.create(function(name)),
+                registry.delete,
+            ]
+        )
+        reads = [registry.get(other) for other in NAMES if registry.cached(other) is None]
+        results = await asyncio.gather(*reads, action(name), return_exceptions=True)
+        for failure in results:
+            if isinstance(failure, BaseException) and not isinstance(
+                failure, FunctionExists | FunctionNotFound
+            ):
+                raise failure
+        if chance.random() < 0.005:
+            await registry._client.client_kill_filter(_type="pubsub")

@@ -119,11 +119,11 @@ async def test_a_cancelled_caller_leaves_the_code_to_the_others(store: CountedSt
 
 async def test_evicting_keeps_what_it_is_told_to(store: CountedStore, directory: Path) -> None:
     cache = CodeCache(directory, store)
-    await cache.evict(set())  # before there is a directory
+    await cache.evict(set(), 0)  # before there is a directory
     old, kept = await store.put(PACKAGE), await store.put(package({"other.py": b""}))
     await cache.task_root(old)
     await cache.task_root(kept)
-    await cache.evict({kept})
+    await cache.evict({kept}, unwanted_seconds=0)
     assert [path.name for path in directory.iterdir()] == [kept]
     assert (await cache.task_root(old)).is_dir()
     assert store.reads == 3
@@ -133,8 +133,24 @@ async def test_several_processes_may_evict_at_once(store: CountedStore, director
     for number in range(10):
         digest = await store.put(package({f"{number}.py": b""}))
         await CodeCache(directory, store).task_root(digest)
-    await asyncio.gather(*(CodeCache(directory, store).evict(set()) for _ in range(4)))
+    await asyncio.gather(*(CodeCache(directory, store).evict(set(), 0) for _ in range(4)))
     assert list(directory.iterdir()) == []
+
+
+async def test_code_that_was_wanted_of_late_may_still_run_and_stays(
+    store: CountedStore, directory: Path
+) -> None:
+    cache = CodeCache(directory, store)
+    fresh, asked_for, kept, unwanted = [
+        (await cache.task_root(await store.put(package({f"{number}.py": b""})))) for number in range(4)
+    ]
+    for path in (asked_for, kept, unwanted):
+        os.utime(path, (0, 0))
+    await cache.task_root(asked_for.name)
+    await cache.evict({kept.name})
+    assert set(directory.iterdir()) == {fresh, asked_for, kept}
+    await cache.evict(set())
+    assert set(directory.iterdir()) == {fresh, asked_for, kept}
 
 
 async def test_evicting_removes_what_a_crash_left_long_ago_but_nothing_under_way(

@@ -1,0 +1,38 @@
+"""Forgets code on this machine that no function has any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from broker.errors import BrokerError
+from broker.registry.interface import Registry
+from worker.code_cache import CodeCache
+
+log = logging.getLogger(__name__)
+
+_PAGE = 500
+
+
+async def wanted_digests(registry: Registry) -> set[str]:
+    """Digests of the code of every version of every function. Raises BrokerUnavailable."""
+    digests: set[str] = set()
+    after = ""
+    while records := await registry.records(after, _PAGE):
+        for record in records:
+            digests.update(version.code_digest for version in (record.latest, *record.versions.values()))
+        after = records[-1].name
+    return digests
+
+
+async def sweep_code(cache: CodeCache, registry: Registry, every_seconds: float = 1200) -> None:
+    """Evict now and then until cancelled; several workers on a machine may do so at once.
+
+    `every_seconds` must stay well below the hour after which unwanted code is removed.
+    """
+    while True:
+        try:
+            await cache.evict(await wanted_digests(registry))
+        except (BrokerError, OSError) as error:
+            log.warning("code_sweep_failed", extra={"reason": str(error)})
+        await asyncio.sleep(every_seconds)
