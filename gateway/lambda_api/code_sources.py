@@ -10,7 +10,7 @@ from typing import Any
 
 from broker import code_package
 from gateway.lambda_api.context import Context
-from gateway.lambda_api.errors import invalid_parameter, not_implemented
+from gateway.lambda_api.errors import invalid_parameter, not_supported
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ async def _fetch(context: Context, source: Mapping[str, Any]) -> bytes:
 
 def _refuse_unsupported(source: Mapping[str, Any]) -> None:
     if source.get("ImageUri"):
-        raise not_implemented("", "Functions from container images (ImageUri) are not supported yet.")
+        raise not_supported("Functions from container images (ImageUri) are not supported yet.")
     if source.get("SourceKMSKeyArn"):
-        raise not_implemented("", "SourceKMSKeyArn is not supported yet.")
+        raise not_supported("SourceKMSKeyArn is not supported yet.")
     if source.get("S3ObjectStorageMode") == "REFERENCE":
-        raise not_implemented("", "S3ObjectStorageMode REFERENCE is not supported yet; code is copied.")
+        raise not_supported("S3ObjectStorageMode REFERENCE is not supported yet; code is copied.")

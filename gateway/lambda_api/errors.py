@@ -66,14 +66,14 @@ def throttled(reason: str = "ReservedFunctionConcurrentInvocationLimitExceeded")
     )
 
 
-def not_implemented(operation: str, what: str = "") -> ApiError:
+def not_implemented(operation: str) -> ApiError:
     """Lightswitch does not do this yet; never confused with a success."""
-    return ApiError(
-        "NotImplementedException",
-        501,
-        what or f"Lightswitch does not implement {operation} yet.",
-        fault="Service",
-    )
+    return not_supported(f"Lightswitch does not implement {operation} yet.")
+
+
+def not_supported(message: str) -> ApiError:
+    """The operation is built, but not for what this request asks of it."""
+    return ApiError("NotImplementedException", 501, message, fault="Service")
 
 
 def unknown_operation(method: str, path: str) -> ApiError:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.lambda_api.errors import invalid_parameter, not_implemented
+from gateway.lambda_api.errors import invalid_parameter, not_supported
 
 ENVIRONMENT_BYTES = 4096
 
@@ -89,10 +89,10 @@ def echoed(request: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
 def refuse_unsupported(request: Mapping[str, Any]) -> None:
     """Raises ApiError (501) naming the first member that asks for something not built yet."""
     if request.get("PackageType", "Zip") != "Zip":
-        raise not_implemented("", "PackageType Image is not supported yet; deploy a zip package.")
+        raise not_supported("PackageType Image is not supported yet; deploy a zip package.")
     for member in _REFUSED:
         if _asks_for_something(request.get(member)):
-            raise not_implemented("", f"{member} is not supported yet.")
+            raise not_supported(f"{member} is not supported yet.")
 
 
 def check_handler(runtime: str, handler: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from broker.registry import changes
 from gateway.lambda_api.context import Context
-from gateway.lambda_api.errors import invalid_parameter, not_implemented
+from gateway.lambda_api.errors import invalid_parameter, not_supported
 
 
 async def tag_resource(context: Context, request: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ async def list_tags(context: Context, request: dict[str, Any]) -> dict[str, Any]
 def _tagged_function(context: Context, resource: str) -> str:
     kind = resource.split(":")[5]
     if kind != "function":
-        raise not_implemented("", f"Tags of a {kind} are not supported yet, only those of functions.")
+        raise not_supported(f"Tags of a {kind} are not supported yet, only those of functions.")
     name, qualifier = context.names.parse(resource)
     if qualifier:
         raise invalid_parameter(
