@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import shutil
 import sys
-import sysconfig
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -126,7 +126,10 @@ def _install_bootstrap(root: Path, text: str) -> None:
 
 def _install_awslambdaric(root: Path) -> None:
     """What `pip install --target` would put beside the handler."""
-    packages = Path(sysconfig.get_path("platlib"))
+    found = importlib.util.find_spec("awslambdaric")
+    assert found is not None
+    assert found.origin is not None
+    packages = Path(found.origin).parent.parent
     for package in ("awslambdaric", "simplejson"):
         shutil.copytree(packages / package, root / package)
     for pattern in ("runtime_client*.so", "snapshot_restore_py.py"):

@@ -51,7 +51,7 @@ def worker(directory: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(directory)],
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path])},
         stdout=subprocess.PIPE,
         text=True,
     )

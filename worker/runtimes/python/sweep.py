@@ -27,10 +27,10 @@ class Remains:
     scratch: str
 
 
-def sweep(remains: list[Remains], main_pids: set[int]) -> int:
+def sweep(remains: list[Remains], zygote_pid: int, main_pids: set[int]) -> int:
     """Kill all processes of `remains`, wait until none is left, delete what they wrote.
 
-    `main_pids` are the main processes of live environments. Returns 0 when nothing is left. Runs in a
+    `main_pids` are the zygote's children of live environments. Returns 0 when nothing is left. Runs in a
     process of its own: it changes its uid on the way.
     """
     give_up = time.monotonic() + GIVE_UP_SECONDS
@@ -38,7 +38,7 @@ def sweep(remains: list[Remains], main_pids: set[int]) -> int:
         for one in remains:
             if one.uid:
                 _kill_uid(one.uid)
-        left = _kill_visible(remains, main_pids)
+        left = _kill_visible(remains, zygote_pid, main_pids)
         if not left:
             break
         if time.monotonic() > give_up:
@@ -65,10 +65,11 @@ def _kill_uid(uid: int) -> None:
         os.setresuid(ROOT, ROOT, ROOT)
 
 
-def _kill_visible(remains: list[Remains], main_pids: set[int]) -> bool:
+def _kill_visible(remains: list[Remains], zygote_pid: int, main_pids: set[int]) -> bool:
     """Kill what still belongs to `remains`; True if there was any."""
     uids = {one.uid for one in remains if one.uid}
     shared = [one for one in remains if not one.uid]
+    others = (main_pids | {os.getpid()}) - {one.pid for one in shared}
     left = False
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
@@ -76,7 +77,7 @@ def _kill_visible(remains: list[Remains], main_pids: set[int]) -> bool:
         try:
             if entry.stat().st_uid in uids:
                 left = left or not _is_zombie(entry.path)
-            elif shared and _belongs(entry, shared, main_pids):
+            elif shared and _belongs(entry, shared, zygote_pid, others):
                 os.kill(int(entry.name), signal.SIGKILL)
                 left = True
         except OSError:
@@ -94,12 +95,12 @@ def _stat_fields(path: str) -> list[str]:
         return stat.read().rpartition(b")")[2].decode().split()
 
 
-def _belongs(entry: os.DirEntry[str], shared: list[Remains], main_pids: set[int]) -> bool:
+def _belongs(entry: os.DirEntry[str], shared: list[Remains], zygote_pid: int, others: set[int]) -> bool:
     """A process belongs to an environment by its session or by the variable it inherited; an orphan
     that the zygote adopted and that has dropped the variable belongs to nobody and goes too."""
     pid = int(entry.name)
     state, parent, _, session = _stat_fields(entry.path)[:4]
-    if state == "Z" or pid == os.getpid() or pid in main_pids - {one.pid for one in shared}:
+    if state == "Z" or pid in others:
         return False
     if any(session == str(one.pid) for one in shared if one.pid):
         return True
@@ -108,7 +109,7 @@ def _belongs(entry: os.DirEntry[str], shared: list[Remains], main_pids: set[int]
     if any(one.mark.encode() in variables for one in shared):
         return True
     marked = any(variable.startswith(MARK.encode()) for variable in variables)
-    return int(parent) == os.getppid() and not marked
+    return int(parent) == zygote_pid and not marked
 
 
 def uids_in_use(first: int, count: int) -> set[int]:

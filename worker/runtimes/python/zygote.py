@@ -29,6 +29,8 @@ from .sweep import Remains, sweep, uids_in_use
 
 MESSAGE_BYTES = 262_144
 MAX_DESCRIPTORS = 4
+LAST_SWEEPS = 5
+"""A sweep fails when a function kills the sweeper, or when something does not die in time."""
 
 
 class Zygote:
@@ -135,7 +137,7 @@ class Zygote:
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             return
         if pid == 0:
-            _sweep_and_exit(batch, set(self._by_pid))
+            self._sweep_and_exit(batch)
         self._sweeping = (pid, batch)
 
     def _swept(self, status: int) -> None:
@@ -156,8 +158,28 @@ class Zygote:
             if remains.pid in self._by_pid:
                 _kill(remains.pid)
         everything = [*self._live.values(), *self._condemned, *self._sweeping[1]]
-        if everything:
-            sweep(everything, set(self._by_pid))
+        for _ in range(LAST_SWEEPS):
+            if not everything or self._sweep_and_wait(everything):
+                return
+
+    def _sweep_and_wait(self, batch: list[Remains]) -> bool:
+        pid = os.fork()
+        if pid == 0:
+            self._sweep_and_exit(batch)
+        return os.waitpid(pid, 0)[1] == 0
+
+    def _sweep_and_exit(self, batch: list[Remains]) -> None:
+        status = 1
+        try:
+            status = sweep(batch, self.pid, set(self._by_pid))
+        finally:
+            os._exit(status)
+
+    def clear_uids(self, first: int, count: int) -> None:
+        """What an earlier worker's crash left behind under our uids must not meet new functions."""
+        left = [Remains("", uid, 0, "", "") for uid in uids_in_use(first, count)]
+        if left:
+            self._sweep_and_wait(left)
 
 
 def send(control: socket.socket, event: str, **members: Any) -> None:
@@ -166,14 +188,6 @@ def send(control: socket.socket, event: str, **members: Any) -> None:
         control.send(json.dumps({"event": event, **members}).encode())
     except ConnectionError:
         return
-
-
-def _sweep_and_exit(batch: list[Remains], main_pids: set[int]) -> None:
-    status = 1
-    try:
-        status = sweep(batch, main_pids)
-    finally:
-        os._exit(status)
 
 
 def _kill(pid: int) -> None:
@@ -212,8 +226,6 @@ def main(configuration_text: str) -> None:
     kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     first, count = configuration["first_uid"], configuration["uid_count"]
-    if count:
-        _clear_uids(first, count)
     abilities = can_confine(kernel, first if count else 0)
     log = FunctionLog()
     logging.getLogger().addHandler(log)
@@ -222,6 +234,8 @@ def main(configuration_text: str) -> None:
     gc.disable()
     gc.freeze()
     zygote = Zygote(control, kernel, log)
+    if count:
+        zygote.clear_uids(first, count)
     child_signals = _wake_on_child_exit()
     send(control, "ready", version=f"{sys.version_info.major}.{sys.version_info.minor}", **abilities)
     try:
@@ -230,13 +244,3 @@ def main(configuration_text: str) -> None:
     finally:
         if os.getpid() == zygote.pid:
             os._exit(0)
-
-
-def _clear_uids(first: int, count: int) -> None:
-    """What an earlier worker's crash left behind under our uids must not meet new functions."""
-    left = [Remains("", uid, 0, "", "") for uid in uids_in_use(first, count)]
-    if left:
-        pid = os.fork()
-        if pid == 0:
-            _sweep_and_exit(left, set())
-        os.waitpid(pid, 0)
