@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.acceptance.command_line import clean_environ, run_program
+from tests.acceptance.processes import until_gone
 
 PROJECT = Path(__file__).parents[2]
 
@@ -82,5 +83,5 @@ def test_make_run_shows_the_example_and_leaves_nothing(tmp_path: Path, number: s
         else:
             os.kill(make.pid, number)
 
-        assert psutil.wait_procs(family, timeout=30)[1] == []
+        until_gone(family, within_seconds=30)
     assert "Hello, you! The light is on." in shown.read_text()

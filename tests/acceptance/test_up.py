@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.acceptance.command_line import PROGRAM, CommandLine, clean_environ, run_program
 from tests.acceptance.conftest import WriteFunction, everything_said
+from tests.acceptance.processes import until_gone
 from tests.live_system import LiveSystem, Role
 
 CODE = "def handler(event, context):\n    return 'on'\n"
@@ -43,11 +43,6 @@ def start(data_dir: Path) -> Iterator[Start]:
     for system in systems:
         system.close()
         print(everything_said(system))
-
-
-def until_gone(processes: set[psutil.Process], within_seconds: float = 10) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=within_seconds)
-    assert alive == []
 
 
 def until_another(system: LiveSystem, role: Role, old: int, within_seconds: float = 15) -> None:
