@@ -31,12 +31,17 @@ class CodeStore:
     """The packages at `settings.code_store_url`, one object `<digest>.zip` each.
 
     `file://` keeps them in a directory that only this user may enter. `s3://` uses boto3's credentials
-    and honours `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL`. All calls raise CodeStoreUnavailable.
+    and honours `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL`. Making one and all calls raise
+    CodeStoreUnavailable.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.code_store_url
-        self._store = _open(settings)
+        try:
+            self._store = _open(settings)
+        except (BaseError, OSError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise CodeStoreUnavailable(f"cannot use the code store {self._url}: {reason}") from error
 
     async def put(self, package: bytes) -> str:
         """Keep a package and return its digest in hexadecimal; idempotent, and repairs a damaged one."""
@@ -111,7 +116,7 @@ def _open_s3(settings: Settings) -> S3Store:
         config=config,
         client_options={**_CLIENT, "allow_http": bool(endpoint and endpoint.startswith("http://"))},
         retry_config=_RETRIES,
-        credential_provider=Boto3CredentialProvider(),
+        credential_provider=Boto3CredentialProvider(),  # raises ValueError where boto3 finds none
     )
 
 

@@ -22,7 +22,8 @@ from broker.redis_client import redis_client, translated
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.1
-FLUSH_BYTES = 65_536
+FLUSH_BYTES = 262_144
+"""A flush has a fixed cost; at ten thousand invocations a second a quarter of this doubled the whole."""
 MOST_ENTRY_BYTES = 65_536
 MOST_KEPT_BYTES = 1_048_576
 """Per function, in Redis and in the buffer."""
@@ -94,10 +95,17 @@ class FunctionLogs(Protocol):
 class RedisFunctionLogs:
     """`FunctionLogs` in Redis: one stream per function, its size counted beside it."""
 
-    def __init__(self, url: str, namespace: str = "lightswitch", kept_bytes: int = MOST_KEPT_BYTES) -> None:
+    def __init__(
+        self,
+        url: str,
+        namespace: str = "lightswitch",
+        kept_bytes: int = MOST_KEPT_BYTES,
+        flush_seconds: float = FLUSH_SECONDS,
+    ) -> None:
         self._client = redis_client(url)
         self._prefix = f"{namespace}:logs"
         self._kept_bytes = kept_bytes
+        self._flush_seconds = flush_seconds
         self._buffer = LogBuffer(kept_bytes, MOST_BUFFERED_BYTES)
         self._store = self._client.register_script(_STORE)
         self._written = asyncio.Event()
@@ -152,7 +160,7 @@ class RedisFunctionLogs:
         while True:
             await self._written.wait()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._enough.wait(), FLUSH_SECONDS)
+                await asyncio.wait_for(self._enough.wait(), self._flush_seconds)
             try:
                 await self._flush()
             except BrokerError as error:

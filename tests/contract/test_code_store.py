@@ -107,6 +107,17 @@ async def test_a_directory_that_is_gone_is_named(tmp_path: Path) -> None:
         await store.put(PACKAGE)
 
 
+@pytest.mark.parametrize("url", ["file:///proc/none/code", "s3://bucket", "gopher://x/y", "nonsense"])
+def test_a_store_that_cannot_be_used_is_named_at_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(CodeStoreUnavailable, match=f"cannot use the code store {url}: "):
+        CodeStore(settings(url))
+
+
 async def test_a_bucket_that_does_not_exist_is_named(
     s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from broker.errors import BrokerUnavailable
-from broker.function_logs import LogEvent, LogPage, RedisFunctionLogs
+from broker.function_logs import FLUSH_BYTES, LogEvent, LogPage, RedisFunctionLogs
 from tests.conftest import StartRedis
 from tests.redis_server import RedisServer
 
 
 @pytest.fixture
 async def logs(redis_server: RedisServer, namespace: str) -> AsyncIterator[RedisFunctionLogs]:
-    opened = RedisFunctionLogs(redis_server.url, namespace, kept_bytes=10_000)
+    opened = RedisFunctionLogs(redis_server.url, namespace, kept_bytes=10_000, flush_seconds=0.01)
     await opened.start()
     yield opened
     await opened.close()
@@ -72,11 +72,11 @@ async def test_functions_do_not_read_each_other(logs: RedisFunctionLogs) -> None
 async def test_much_is_stored_without_waiting_for_the_clock(
     redis_server: RedisServer, namespace: str
 ) -> None:
-    logs = RedisFunctionLogs(redis_server.url, namespace)
+    logs = RedisFunctionLogs(redis_server.url, namespace, flush_seconds=3600)
     await logs.start()
-    logs.append("f", "s", b"x" * 100_000 + b"\n")
+    logs.append("f", "s", b"x" * FLUSH_BYTES + b"\n")
     page = await eventually(logs, "f")
-    assert "".join(event.message for event in page.events) == "x" * 100_000 + "\n"
+    assert "".join(event.message for event in page.events) == "x" * FLUSH_BYTES + "\n"
     await logs.close()
 
 
