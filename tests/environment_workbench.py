@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from worker.environments.interface import Environment, EnvironmentSpec, RunResult, Work
+from worker.environments.interface import EnvironmentSpec, RunResult, Work
+from worker.environments.process_environment import ProcessEnvironment
 from worker.environments.process_factory import ProcessEnvironmentFactory
 from worker.sandbox.interface import Sandbox
 
@@ -32,7 +33,7 @@ from awslambdaric.__main__ import main; main(["awslambdaric", "'$_HANDLER'"])'
 class Tried:
     """An environment with what it said and whether its end was announced."""
 
-    environment: Environment
+    environment: ProcessEnvironment
     output: bytearray = field(default_factory=bytearray)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -94,7 +95,8 @@ class Workbench:
             log_group="/aws/lambda/tried",
         )
         output, gone = bytearray(), asyncio.Event()
-        return Tried(self.factory.create(spec, output.extend, gone.set), output, gone)
+        environment = self.factory.create(spec, output.extend, gone.set)
+        return Tried(environment, output, gone)
 
     async def start(self, handler: str, task_root: Path, kind: Kind = "python", **variables: str) -> Tried:
         """An environment that is ready."""

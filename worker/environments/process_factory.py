@@ -12,7 +12,7 @@ from pathlib import Path
 from worker.environments.channel import ChannelListener, RuntimeChannel
 from worker.environments.frame_channel import FrameChannel
 from worker.environments.http_channel import HttpChannel
-from worker.environments.interface import Environment, EnvironmentSpec, OnOutput
+from worker.environments.interface import EnvironmentSpec, OnOutput
 from worker.environments.process_environment import ProcessEnvironment
 from worker.runtimes.library import prepare_library
 from worker.sandbox.interface import Sandbox
@@ -53,7 +53,9 @@ class ProcessEnvironmentFactory:
         await asyncio.to_thread(prepare_library, self._library_directory)
         await self._sandbox.open()
 
-    def create(self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]) -> Environment:
+    def create(
+        self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]
+    ) -> ProcessEnvironment:
         environment = ProcessEnvironment(
             spec,
             _log_stream(spec.version),

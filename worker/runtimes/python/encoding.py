@@ -34,7 +34,7 @@ class Encoding:
     def decode(self, payload: bytes) -> Any:
         """The event. Raises Fault (Runtime.UnmarshalError)."""
         try:
-            return json.loads(payload)
+            return json.loads(payload.decode())
         except Exception as error:
             raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from error
 

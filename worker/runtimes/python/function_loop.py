@@ -8,7 +8,7 @@ import socket
 import sys
 
 from . import faults, frames
-from .context import LambdaContext
+from .context import LambdaContext, context_names
 from .encoding import Encoding, parse_client_context
 from .faults import Fault
 from .function_log import FunctionLog, flush_streams
@@ -26,6 +26,7 @@ class FunctionLoop:
         self._log = log
         self._encoding = encoding
         self._trace_header = ""
+        self._names = context_names(os.environ)
 
     def run(self, handler_name: str) -> int:
         """Import the handler and answer requests; returns the process's exit status."""
@@ -55,7 +56,9 @@ class FunctionLoop:
         self._set_trace(frame[arn_end:trace_end].decode())
         try:
             client = parse_client_context(frame[trace_end:context_end].decode())
-            lambda_context = LambdaContext(request_id, frame[id_end:arn_end].decode(), deadline_ms, client)
+            lambda_context = LambdaContext(
+                self._names, request_id, frame[id_end:arn_end].decode(), deadline_ms, client
+            )
             response = handler(self._encoding.decode(frame[context_end:]), lambda_context)
             body = self._encoding.encode(response)
             if len(body) > frames.RESPONSE_LIMIT_BYTES:
