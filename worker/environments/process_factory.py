@@ -37,7 +37,6 @@ class ProcessEnvironmentFactory:
         self._library_directory = library_directory or directory / "runtime"
         self._sandbox = sandbox or ProcessSandbox(directory, self._library_directory / "current")
         self._environments: set[ProcessEnvironment] = set()
-        self._library: asyncio.Task[Path] | None = None
 
     def runtimes(self) -> tuple[str, ...]:
         return self._sandbox.runtimes()
@@ -50,8 +49,8 @@ class ProcessEnvironmentFactory:
         """Also raises this process's limit of open files: an environment takes two or three."""
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        await asyncio.to_thread(prepare_library, self._library_directory)
-        await self._sandbox.open()
+        library = asyncio.to_thread(prepare_library, self._library_directory)
+        await asyncio.gather(library, self._sandbox.open())
 
     def create(
         self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]
