@@ -15,6 +15,9 @@ from deploy.credentials import SECRET_VARIABLE
 from deploy.data_dir import DataDir
 from deploy.embedded_redis import EmbeddedRedis
 
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+"""How a gateway that listens everywhere is reached from its own machine."""
+
 STOP_MARGIN_SECONDS = 5.0
 """What a process gets beyond its time to drain before it is killed."""
 
@@ -36,7 +39,8 @@ class UpOptions:
     @property
     def endpoint_url(self) -> str:
         """Where this machine reaches the gateway."""
-        return f"http://{'127.0.0.1' if self.host in ('0.0.0.0', '::') else self.host}:{self.port}"
+        host = LOOPBACK.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 def lightswitch_command() -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from deploy.data_dir import RunningSystem
 from deploy.embedded_redis import EmbeddedRedis
 from deploy.endpoint import Endpoint
 from deploy.errors import DeployError
+from deploy.parent_death import die_with
 from deploy.ports import free_port
 from deploy.redis_binary import find_redis
 from deploy.roles import UpOptions, gateway_child, lightswitch_command, redis_child, worker_children
@@ -54,6 +55,7 @@ class System:
     async def live(self) -> int:
         """From the first process to the last; the exit status."""
         self._listen_for_signals()
+        self._options.data_dir.withdraw()  # what a system that was killed may have left
         try:
             async with Supervisor(report) as supervisor:
                 await first_of(self._start(supervisor), supervisor.watch_start(), self._stop.wait())
@@ -123,13 +125,16 @@ class System:
 
     async def _show_example(self) -> None:
         command = (*lightswitch_command(), "example", "--data-dir", str(self._options.data_dir.path))
-        example = await asyncio.create_subprocess_exec(*command, start_new_session=True)
+        example = await asyncio.create_subprocess_exec(
+            *command, start_new_session=True, preexec_fn=die_with(os.getpid())
+        )
         try:
             if await example.wait() != 0:
                 report("the example did not work; the system goes on")
         finally:
             if example.returncode is None:
                 example.kill()
+                await example.wait()
 
 
 async def first_of(*steps: Coroutine[Any, Any, object]) -> None:

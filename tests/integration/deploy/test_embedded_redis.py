@@ -83,7 +83,7 @@ async def test_only_this_user_can_reach_it(binary: RedisBinary, tmp_path: Path) 
 
 @pytest.fixture
 def deep(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / ("deep" * 25)
+    path = tmp_path / ("deep and wide" * 8)
     yield path
     embedded_redis_socket(path).parent.rmdir()
 
