@@ -25,7 +25,7 @@ from gateway.errors import ApiError
 from gateway.http_body import BodyTooLarge, CallerGone, Receive, Scope, Send, read_body, send_response
 from gateway.invoke_request import BODY_LIMIT_BYTES, InvokeRequest, parse, too_large
 from gateway.invoke_tracing import InvokeTracing
-from gateway.lambda_api.errors import conflict
+from gateway.lambda_api.errors import conflict, throttled
 from gateway.lambda_api.qualifiers import FunctionNames
 
 log = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ class Invoke:
         try:
             await self._broker.publish(invocation)
         except Throttled:
-            raise _throttled() from None
+            raise throttled() from None
         except BrokerUnavailable as error:
             raise _unavailable(str(error)) from error
 
@@ -269,16 +269,6 @@ def _reply_headers(reply: Reply) -> Headers:
     if reply.log_tail:
         headers.append((b"x-amz-log-result", base64.b64encode(reply.log_tail)))
     return headers
-
-
-def _throttled() -> ApiError:
-    return ApiError(
-        "TooManyRequestsException",
-        429,
-        "Rate Exceeded.",
-        members={"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"},
-        headers={"Retry-After": "1"},
-    )
 
 
 def _unavailable(reason: str) -> ApiError:

@@ -22,6 +22,7 @@ from broker.registry.redis_registry import RedisRegistry
 from broker.settings import Settings
 from broker.tracing import Tracing
 from worker.code_cache import CodeCache
+from worker.code_sweep import sweep_code
 from worker.environments.interface import EnvironmentSpec
 from worker.environments.pool import Pool, PoolLimits
 from worker.environments.process_factory import ProcessEnvironmentFactory
@@ -115,6 +116,8 @@ async def _parts(
         pool = Pool(factory, PoolLimits(_memory_mb(options)), journal)
         stack.push_async_callback(pool.close)
         code = CodeCache(settings.data_dir / "code-cache", CodeStore(settings))
+        stack.push_async_callback(code.close)
+        stack.push_async_callback(_ended, asyncio.create_task(sweep_code(code, registry), name="sweep-code"))
         executor = Executor(
             broker,
             Functions(registry, code, settings),
@@ -126,6 +129,12 @@ async def _parts(
         consumer = await broker.consumer(capacity, factory.runtimes())
         stack.push_async_callback(_sign_off, consumer)
         yield Loop(consumer, executor.execute, capacity), consumer, pool
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 async def _sign_off(consumer: Consumer) -> None:
