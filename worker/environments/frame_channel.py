@@ -14,7 +14,8 @@ from worker.environments.channel import ChannelListener
 from worker.environments.interface import HandlerFailed, Succeeded, Work
 from worker.runtimes.python import frames
 
-RECEIVE_BYTES = 262_144
+RECEIVE_BYTES = 65_536
+"""Above 128 KiB, every read would map and unmap memory, which costs more than the read."""
 
 
 class _ErrorDocument(msgspec.Struct):
