@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import click
 
 import deploy
+from broker.settings import Settings
 from deploy.commands.options import client_options, find_endpoint
 
 NAME = "hello"
@@ -19,7 +22,6 @@ PAYLOAD = b'{"name": "you"}'
 @client_options
 def command(endpoint_url: str | None, data_dir: Path | None) -> None:
     """Deploy the example function, invoke it twice, and say what to try next."""
-    from broker.settings import Settings
     from deploy.lambda_client import reaching
     from deploy.packaging import zip_folder
     from deploy.rollout import FunctionSettings, defaults_of_new, roll_out
@@ -39,8 +41,9 @@ def command(endpoint_url: str | None, data_dir: Path | None) -> None:
 
 
 def _next_steps(data_dir: Path | None) -> str:
-    program = sys.argv[0]
-    where = f" --data-dir {data_dir}" if data_dir else ""
+    program = min(sys.argv[0], os.path.relpath(sys.argv[0]), key=len)
+    elsewhere = data_dir is not None and data_dir != Settings.from_environ({}).data_dir
+    where = f" --data-dir {shlex.quote(str(data_dir))}" if elsewhere else ""
     return f"""
 Try next, in another terminal:
   eval "$({program} env{where})"
