@@ -10,7 +10,7 @@ TIMED_OUT = "Sandbox.Timedout"
 INVALID_ENTRYPOINT = "Runtime.InvalidEntrypoint"
 PLATFORM_ERROR = "Sandbox.Failure"
 
-_SIGNAL_NAMES = {
+_SIGNAL_NAMES: dict[int, str] = {
     signal.SIGHUP: "hangup",
     signal.SIGINT: "interrupt",
     signal.SIGQUIT: "quit",
@@ -37,7 +37,7 @@ def exit_cause(code: int) -> str:
         return ""
     if code > 0:
         return f"exit status {code}"
-    return f"signal: {_SIGNAL_NAMES.get(signal.Signals(-code), f'signal {-code}')}"
+    return f"signal: {_SIGNAL_NAMES.get(-code, f'signal {-code}')}"
 
 
 def exit_message(cause: str) -> str:

@@ -21,6 +21,7 @@ from .function_loop import FunctionLoop
 from .handler import prepare_path
 from .kernel import Kernel
 
+STDERR_DESCRIPTOR = 2
 CHANNEL_DESCRIPTOR = 3
 HIGH_DESCRIPTOR = 64
 SETUP_FAILED_STATUS = 125
@@ -54,6 +55,8 @@ class Child:
         return self._run_python(request, channel)
 
     def _execute(self, command: list[str]) -> None:
+        # Descriptors that came over the control socket are inheritable, whatever flag one asks for.
+        keep_from_programs(STDERR_DESCRIPTOR)
         # Python ignores these two, and what is ignored stays so in the new program.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -92,12 +95,21 @@ def _arrange_descriptors(descriptors: list[int]) -> socket.socket | None:
 
 def close_above(last: int) -> None:
     """Close every descriptor above `last`."""
+    _for_each_above(last, os.close)
+
+
+def keep_from_programs(last: int) -> None:
+    """No program executed from now on inherits a descriptor above `last`."""
+    _for_each_above(last, lambda descriptor: os.set_inheritable(descriptor, False))
+
+
+def _for_each_above(last: int, action: Callable[[int], None]) -> None:
     for name in os.listdir("/proc/self/fd"):
-        descriptor = int(name)
-        if descriptor > last:
+        if int(name) > last:
             try:
-                os.close(descriptor)
+                action(int(name))
             except OSError as error:
+                # The listing's own descriptor is closed by now.
                 if error.errno != errno.EBADF:
                     raise
 

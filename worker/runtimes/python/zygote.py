@@ -62,9 +62,7 @@ class Zygote:
 
     def _obey(self) -> bool:
         try:
-            message, descriptors, _, _ = socket.recv_fds(
-                self._control, MESSAGE_BYTES, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-            )
+            message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, MAX_DESCRIPTORS)
         except ConnectionError:
             return False
         if not message:
