@@ -109,6 +109,8 @@ async def _parts(
         )
         await factory.open()
         stack.push_async_callback(factory.close)
+        for problem in factory.problems():
+            log.warning("sandbox_is_weaker: %s", problem)
 
         def journal(spec: EnvironmentSpec) -> Journal:
             return Journal(logs.append, spec.function_name)
