@@ -148,6 +148,44 @@ async def test_base_exceptions_end_the_process_as_on_lambda(bench: Workbench) ->
     assert b"KeyboardInterrupt: stop" in tried.output
 
 
+async def test_the_interpreter_looks_as_on_lambda(bench: Workbench) -> None:
+    text = (
+        "import sys\n"
+        "def handler(event, context):\n"
+        "    return [sys.argv, callable(exit), callable(help), sys.path[0] == sys.path[0].rstrip('/')]\n"
+        "def leave(event, context):\n"
+        "    exit(3)\n"
+    )
+    leaving = await bench.start("app.leave", bench.code(app=text))
+
+    assert await value_of(bench, "app.handler", app=text) == [["bootstrap"], True, True, True]
+    assert (await leaving.run()).outcome == Exited("exit status 3")
+
+
+async def test_processes_and_threads_of_the_function_work(bench: Workbench) -> None:
+    text = (
+        "import multiprocessing, os, random, subprocess, sys, uuid\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "def square(number, out):\n"
+        "    out.send(number * number)\n"
+        "def handler(event, context):\n"
+        "    ours, theirs = multiprocessing.Pipe()\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=square, args=(4, theirs))\n"
+        "    process.start(); process.join()\n"
+        "    with ThreadPoolExecutor(2) as pool:\n"
+        "        threads = list(pool.map(abs, [-1, -2]))\n"
+        "    shell = subprocess.run([sys.executable, '-c', 'print(5)'], capture_output=True, text=True)\n"
+        "    return [ours.recv(), threads, shell.stdout.strip(), random.random(), str(uuid.uuid4())]\n"
+    )
+
+    first = await value_of(bench, "app.handler", app=text)
+    second = await value_of(bench, "app.handler", app=text)
+
+    assert first[:3] == [16, [1, 2], "5"]
+    assert first[3] != second[3]
+    assert first[4] != second[4]
+
+
 async def test_decimals_become_numbers_and_bytes_go_out_as_they_are(bench: Workbench) -> None:
     root = bench.code(
         app="from decimal import Decimal\n"

@@ -61,7 +61,11 @@ class ProcessEnvironment:
         self._loop = asyncio.get_running_loop()
         self._state = State.STARTING
         self._output = OutputPipe(on_output)
-        self._channel = make_channel(self)
+        try:
+            self._channel = make_channel(self)
+        except OSError:
+            self._output.close()
+            raise
         self._process: SandboxProcess | None = None
         self._init: asyncio.Future[None] = self._loop.create_future()
         # Whoever cancels `start` does not ask how init ended.

@@ -69,6 +69,7 @@ class Child:
     def _run_python(self, request: dict[str, Any], channel: socket.socket) -> int:
         gc.enable()
         open_streams()
+        sys.argv = ["bootstrap"]
         prepare_path(request["confinement"]["task_root"], request["library"])
         loop = FunctionLoop(channel, self._log, Encoding(request["version"]))
         try:

@@ -7,6 +7,7 @@ function instead would cost each cold start the 60 ms.
 from __future__ import annotations
 
 import importlib
+import site
 
 MODULES = (
     "base64",
@@ -45,3 +46,11 @@ def preload() -> None:
             importlib.import_module(name)
         except ImportError:
             continue
+    _add_site_builtins()
+
+
+def _add_site_builtins() -> None:
+    """`exit`, `help` and their like, which `-S` leaves out and functions on Lambda have."""
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
