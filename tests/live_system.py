@@ -147,8 +147,9 @@ class LiveSystem:
                 found.append(child.pid)
         return found
 
-    def close(self) -> None:
-        """Ask it to stop; kill what is left."""
+    def close(self) -> float:
+        """Ask it to stop, kill what is left; how long it took to stop, in seconds."""
+        started = time.monotonic()
         try:
             family = psutil.Process(self._process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
@@ -164,6 +165,7 @@ class LiveSystem:
                 process.kill()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        return time.monotonic() - started
 
     def __enter__(self) -> Self:
         return self

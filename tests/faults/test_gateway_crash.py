@@ -1,0 +1,63 @@
+"""kill -9 of the gateway with callers waiting, and callers that go away by themselves."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+
+from tests.faults.callers import FUNCTION, Callers
+from tests.faults.conftest import LIMIT, kill
+from tests.faults.journal import Journal
+from tests.faults.leaks import full_limit_works
+from tests.faults.waiting import eventually
+from tests.live_system import LiveSystem
+from tests.signed_requests import sign
+
+ANSWERED_WITHIN_SECONDS = 5
+
+
+def test_callers_of_a_killed_gateway_are_not_left_waiting(
+    system: LiveSystem, callers: Callers, journal: Journal, deploy_recorder: Callable[..., None],
+    report: Callable[..., None],
+) -> None:  # fmt: skip
+    deploy_recorder(system, limit=LIMIT)
+    [gateway] = system.pids("gateway")
+    waiting = [callers.call({"sleep_seconds": 2, "label": "call"}) for _ in range(LIMIT)]
+    eventually("handlers at work", lambda: len(journal.entries("start")) == LIMIT)
+    accepted = callers.accept({"label": "event"} for _ in range(20))
+
+    kill(gateway)
+
+    answers = [call.result(ANSWERED_WITHIN_SECONDS) for call in waiting]
+    assert {answer.error for answer in answers} == {"ConnectionClosedError"}
+    outcomes = callers.outcomes(accepted)
+    assert {outcome["status"] for outcome in outcomes} == {"succeeded"}
+    full_limit_works(callers, journal, LIMIT, "afterwards")
+    assert set(journal.runs_of("call").values()) == {1}
+    report(accepted=len(accepted))
+
+
+def test_a_caller_that_hangs_up_frees_its_slot(
+    system: LiveSystem, callers: Callers, journal: Journal, deploy_recorder: Callable[..., None],
+) -> None:  # fmt: skip
+    deploy_recorder(system, limit=LIMIT)
+    hung_up = [_call_without_listening(system) for _ in range(LIMIT)]
+    eventually("handlers at work", lambda: len(journal.entries("start")) == LIMIT)
+
+    for connection in hung_up:
+        connection.close()
+
+    eventually("the last of them has ended", lambda: len(journal.entries("end")) == LIMIT)
+    eventually("free slots", lambda: callers.call({"label": "free"}).result().succeeded)
+    full_limit_works(callers, journal, LIMIT, "afterwards")
+    assert set(journal.runs_of("call").values()) == {1}
+
+
+def _call_without_listening(system: LiveSystem) -> socket.socket:
+    endpoint = system.endpoint
+    payload = json.dumps({"sleep_seconds": 1, "label": "call"}).encode()
+    connection = socket.create_connection((endpoint.host, endpoint.port))
+    path = f"/2015-03-31/functions/{FUNCTION}/invocations"
+    connection.sendall(sign(endpoint, "POST", path, {"Content-Type": "application/json"}, payload))
+    return connection

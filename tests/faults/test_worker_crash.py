@@ -1,0 +1,115 @@
+"""kill -9 of a worker before, during and after a handler runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.callers import Callers
+from tests.faults.conftest import LIMIT, kill
+from tests.faults.journal import Journal
+from tests.faults.leaks import full_limit_works, is_alive, no_process_is_left
+from tests.faults.waiting import eventually
+from tests.live_system import LiveSystem
+
+RECOVERED_WITHIN_SECONDS = 10
+ANSWERED_WITHIN_SECONDS = 15
+
+
+@pytest.fixture
+def worker(system: LiveSystem) -> int:
+    [pid] = system.pids("worker")
+    return pid
+
+
+def test_an_event_whose_environment_was_starting_runs_on_another_worker(
+    system: LiveSystem, callers: Callers, journal: Journal, deploy_recorder: Callable[..., None],
+    worker: int, report: Callable[..., None],
+) -> None:  # fmt: skip
+    deploy_recorder(system, init_seconds=1.0)
+    accepted = callers.accept([{"label": "event"}])
+    [init] = eventually("an environment that starts", lambda: journal.entries("init"))
+    assert not journal.entries("start")
+
+    kill(worker)
+
+    # The run comes a whole slow start after the message has been handed to another worker.
+    eventually("the run", lambda: journal.entries("start"), RECOVERED_WITHIN_SECONDS + 1)
+    [outcome] = callers.outcomes(accepted)
+    assert (outcome["status"], outcome["attempts"]) == ("succeeded", 1)
+    assert outcome["deliveries"] == 2
+    no_process_is_left([init.pid])
+    report(accepted=1, recovered_seconds=round(journal.entries("start")[0].at - init.at, 1))
+
+
+def test_events_whose_handlers_were_running_run_again(
+    system: LiveSystem, callers: Callers, journal: Journal, deploy_recorder: Callable[..., None],
+    worker: int, report: Callable[..., None],
+) -> None:  # fmt: skip
+    deploy_recorder(system, limit=LIMIT)
+    accepted = callers.accept({"sleep_seconds": 1.0, "label": "event"} for _ in range(3 * LIMIT))
+    eventually("handlers at work", lambda: len(journal.entries("start")) == LIMIT)
+    interrupted = {entry.pid: entry for entry in journal.entries("start")}
+    killed_at = max(entry.at for entry in interrupted.values())
+
+    kill(worker)
+
+    outcomes = callers.outcomes(accepted)
+    assert {outcome["status"] for outcome in outcomes} == {"succeeded"}
+    again = [entry for entry in journal.entries("start") if entry.pid not in interrupted]
+    recovered_seconds = min(entry.at for entry in again) - killed_at
+    assert recovered_seconds <= RECOVERED_WITHIN_SECONDS
+    assert journal.duplicates() <= LIMIT, "only what was interrupted may run twice"
+    no_process_is_left(interrupted)
+    full_limit_works(callers, journal, LIMIT, "afterwards")
+    report(accepted=len(accepted), recovered_seconds=round(recovered_seconds, 1))
+
+
+def test_an_event_that_had_run_but_was_not_settled_ends_once(
+    system: LiveSystem, callers: Callers, journal: Journal, deploy_recorder: Callable[..., None],
+    worker: int, report: Callable[..., None],
+) -> None:  # fmt: skip
+    deploy_recorder(system, limit=LIMIT)
+    accepted = callers.accept([{"sleep_seconds": 0.5, "label": "event"}])
+    eventually("a handler at work", lambda: journal.entries("start"))
+    os.kill(worker, signal.SIGSTOP)  # the function can end, the worker cannot hear of it
+    eventually("the handler's end", lambda: journal.entries("end"))
+
+    kill(worker)
+
+    [outcome] = callers.outcomes(accepted, RECOVERED_WITHIN_SECONDS)
+    assert outcome["status"] == "succeeded"
+    assert outcome["deliveries"] == 2
+    full_limit_works(callers, journal, LIMIT, "afterwards")
+    report(accepted=1)
+
+
+def test_a_waiting_caller_gets_an_error_and_its_call_never_runs_again(
+    system: LiveSystem, callers: Callers, journal: Journal, deploy_recorder: Callable[..., None],
+    worker: int, report: Callable[..., None],
+) -> None:  # fmt: skip
+    deploy_recorder(system, limit=LIMIT)
+    waiting = [callers.call({"sleep_seconds": 30, "label": "call"}) for _ in range(LIMIT)]
+    eventually("handlers at work", lambda: len(journal.entries("start")) == LIMIT)
+
+    kill(worker)
+
+    answers = [call.result(ANSWERED_WITHIN_SECONDS) for call in waiting]
+    assert not any(answer.succeeded for answer in answers)
+    assert {answer.error for answer in answers} == {"ServiceException"}
+    no_process_is_left(entry.pid for entry in journal.entries("start"))
+    full_limit_works(callers, journal, LIMIT, "afterwards")
+    assert set(journal.runs_of("call").values()) == {1}
+    report(answered_seconds=round(max(answer.seconds for answer in answers), 1))
+
+
+def test_a_worker_that_dies_is_replaced(system: LiveSystem, worker: int) -> None:
+    kill(worker)
+
+    [successor] = eventually(
+        "another worker", lambda: [pid for pid in system.pids("worker") if pid != worker]
+    )
+    assert is_alive(successor)
