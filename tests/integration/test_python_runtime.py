@@ -148,6 +148,15 @@ async def test_base_exceptions_end_the_process_as_on_lambda(bench: Workbench) ->
     assert b"KeyboardInterrupt: stop" in tried.output
 
 
+async def test_environments_start_again_after_their_directory_was_tidied_away(
+    bench: Workbench, tmp_path: Path
+) -> None:
+    (scratch,) = (tmp_path / "worker" / "scratch").iterdir()
+    scratch.rmdir()
+
+    assert await value_of(bench, "app.handler", app="def handler(event, context):\n    return 1\n") == 1
+
+
 async def test_the_interpreter_looks_as_on_lambda(bench: Workbench) -> None:
     text = (
         "import sys\n"

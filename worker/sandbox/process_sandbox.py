@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import secrets
@@ -102,7 +103,7 @@ class ProcessSandbox:
         self._slots.clear()
         for process in list(self._processes.values()):
             process.was_killed()
-        if self._scratch.exists():
+        with contextlib.suppress(FileNotFoundError):
             self._scratch.rmdir()
 
     def _default_version(self) -> str:
@@ -124,7 +125,7 @@ class ProcessSandbox:
             def lost() -> None:
                 self._zygote_lost(version)
 
-            slot = ZygoteSlot(interpreter, self._lease(interpreter), self._heard, lost)
+            slot = ZygoteSlot(interpreter, self._lease(interpreter), self._scratch, self._heard, lost)
             self._slots[version] = slot
         return slot
 

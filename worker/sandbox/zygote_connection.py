@@ -48,6 +48,7 @@ class ZygoteConnection:
         cls,
         interpreter: Interpreter,
         block: UidBlock | None,
+        scratch: Path,
         on_event: Callable[[Event], None],
         on_lost: Callable[[], None],
     ) -> tuple[ZygoteConnection, Event]:
@@ -55,7 +56,7 @@ class ZygoteConnection:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         try:
-            process = _spawn(interpreter, block, theirs)
+            process = _spawn(interpreter, block, scratch, theirs)
         except OSError as error:
             ours.close()
             raise SandboxUnavailable(f"{interpreter.path} cannot be run: {error}") from error
@@ -142,7 +143,7 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 
 
 def _spawn(
-    interpreter: Interpreter, block: UidBlock | None, control: socket.socket
+    interpreter: Interpreter, block: UidBlock | None, scratch: Path, control: socket.socket
 ) -> subprocess.Popen[bytes]:
     descriptors = [control.fileno()] + ([block.descriptor] if block else [])
     configuration = {
@@ -150,6 +151,7 @@ def _spawn(
         "descriptors": descriptors,
         "first_uid": block.first if block else 0,
         "uid_count": BLOCK_UIDS if block else 0,
+        "scratch": str(scratch),
     }
     # A session of its own: Ctrl-C in a terminal must reach the worker only, which then drains.
     return subprocess.Popen(

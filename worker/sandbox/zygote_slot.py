@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from worker.sandbox.interface import SandboxUnavailable
 from worker.sandbox.interpreters import Interpreter
@@ -25,11 +26,13 @@ class ZygoteSlot:
         self,
         interpreter: Interpreter,
         block: UidBlock | None,
+        scratch: Path,
         on_event: Callable[[Event], None],
         on_lost: Callable[[], None],
     ) -> None:
         self.interpreter = interpreter
         self.block = block
+        self._scratch = scratch
         self.own_uids = False
         self.private_mounts = False
         self._on_event = on_event
@@ -67,7 +70,7 @@ class ZygoteSlot:
         if self._closed:
             raise SandboxUnavailable("the sandbox is closed")
         connection, ready = await ZygoteConnection.launch(
-            self.interpreter, self.block, self._on_event, self._lost
+            self.interpreter, self.block, self._scratch, self._on_event, self._lost
         )
         if ready["version"] != self.interpreter.version:
             await connection.close()

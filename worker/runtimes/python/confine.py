@@ -50,7 +50,12 @@ def confine(kernel: Kernel, confinement: Confinement, zygote_pid: int) -> None:
 
 
 def _make_scratch(confinement: Confinement) -> None:
-    os.mkdir(confinement.scratch, 0o700)
+    try:
+        os.mkdir(confinement.scratch, 0o700)
+    except FileNotFoundError:
+        # Another zygote of this worker ended and found the parent empty.
+        os.makedirs(os.path.dirname(confinement.scratch), 0o711, exist_ok=True)
+        os.mkdir(confinement.scratch, 0o700)
     if confinement.uid:
         os.chown(confinement.scratch, confinement.uid, confinement.uid)
 

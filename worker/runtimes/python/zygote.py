@@ -215,7 +215,8 @@ def _wake_on_child_exit() -> int:
 
 def main(configuration_text: str) -> None:
     """Run a zygote; `configuration_text` is JSON: control (a descriptor), descriptors (all
-    that the worker passed on), first_uid, uid_count (0: no uids of their own)."""
+    that the worker passed on), first_uid, uid_count (0: no uids of their own),
+    scratch (directory of all scratch directories)."""
     configuration = json.loads(configuration_text)
     control = socket.socket(fileno=configuration["control"])
     for descriptor in configuration["descriptors"]:
@@ -239,6 +240,15 @@ def main(configuration_text: str) -> None:
     try:
         zygote.serve(child_signals)
         zygote.kill_all()
+        _remove_if_empty(configuration["scratch"])
     finally:
         if os.getpid() == zygote.pid:
             os._exit(0)
+
+
+def _remove_if_empty(directory: str) -> None:
+    try:
+        os.rmdir(directory)
+    except OSError:
+        # The worker's other zygote still has something there, or the worker was faster.
+        return
