@@ -164,7 +164,7 @@ class Executor:
 
 
 def _not_started(error: NotStarted, invocation: Invocation) -> Verdict:
-    verdict = of_failed_init(error.failure)
+    verdict = of_failed_init(invocation.request_id, error.failure)
     usage = Usage(0.0, error.failure.duration_ms, error.spec.memory_mb, 0)
     error.journal.begin(invocation.request_id, error.spec.version, keep_tail=invocation.log_tail)
     error.journal.note(verdict.log_note)

@@ -104,7 +104,7 @@ async def _parts(
         await logs.start()
         stack.push_async_callback(logs.close)
         factory = ProcessEnvironmentFactory(
-            settings.data_dir / "environments" / str(os.getpid()),
+            settings.data_dir / "environments",
             library_directory=settings.data_dir / "runtime",
         )
         await factory.open()

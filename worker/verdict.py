@@ -9,6 +9,13 @@ from typing import assert_never
 import msgspec
 
 from broker.invocation import Failure
+from worker.environments.error_documents import (
+    EXIT_ERROR,
+    INVALID_ENTRYPOINT,
+    PLATFORM_ERROR,
+    TIMED_OUT,
+    exit_message,
+)
 from worker.environments.interface import Exited, HandlerFailed, InitFailed, RunOutcome, Succeeded, TimedOut
 
 
@@ -33,24 +40,24 @@ def of_run(request_id: str, outcome: RunOutcome) -> Verdict:
         case TimedOut(timeout_seconds):
             text = f"Task timed out after {timeout_seconds:.2f} seconds"
             note = f"{_log_time()} {request_id} {text}\n\n"
-            return _failed("Sandbox.Timedout", f"RequestId: {request_id} Error: {text}", note)
+            return _failed(TIMED_OUT, f"RequestId: {request_id} Error: {text}", note)
         case Exited(cause):
-            text = (
-                f"Runtime exited with error: {cause}"
-                if cause
-                else "Runtime exited without providing a reason"
-            )
-            message = f"RequestId: {request_id} Error: {text}"
-            return _failed("Runtime.ExitError", message, f"{message}\nRuntime.ExitError\n")
+            message = f"RequestId: {request_id} Error: {exit_message(cause)}"
+            return _failed(EXIT_ERROR, message, f"{message}\n{EXIT_ERROR}\n")
     assert_never(outcome)
 
 
-def of_failed_init(failure: InitFailed) -> Verdict:
-    """The environment never came up: the caller gets the runtime's own document."""
+def of_failed_init(request_id: str, failure: InitFailed) -> Verdict:
+    """The environment never came up: the caller gets the runtime's own document, or AWS's for its end."""
+    if failure.error_type == PLATFORM_ERROR:
+        return of_platform(_message(failure.document))
     note = (
         f"INIT_REPORT Init Duration: {failure.duration_ms:.2f} ms\tPhase: invoke\tStatus: error\t"
         f"Error Type: {failure.error_type}\n"
     )
+    if failure.error_type in (EXIT_ERROR, TIMED_OUT, INVALID_ENTRYPOINT):
+        message = f"RequestId: {request_id} Error: {_message(failure.document)}"
+        return _failed(failure.error_type, message, f"{message}\n{failure.error_type}\n{note}")
     return Verdict(failure.document, "Unhandled", failure.error_type, note)
 
 
@@ -62,6 +69,11 @@ def of_platform(reason: str) -> Verdict:
 def _failed(error_type: str, message: str, note: str) -> Verdict:
     document = msgspec.json.encode({"errorType": error_type, "errorMessage": message})
     return Verdict(document, "Unhandled", error_type, note)
+
+
+def _message(document: bytes) -> str:
+    message: str = msgspec.json.decode(document)["errorMessage"]
+    return message
 
 
 def _log_time() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import resource
@@ -16,6 +17,8 @@ from pathlib import Path
 from deploy.doctor.finding import Finding, fail, ok, warn
 from deploy.errors import DeployError
 from deploy.redis_binary import find_redis
+from worker.environments.process_factory import ProcessEnvironmentFactory
+from worker.sandbox.interface import SandboxUnavailable
 from worker.sandbox.interpreters import find_interpreters
 
 FSYNC_SAMPLES = 20
@@ -34,6 +37,7 @@ def check_machine(data_dir: Path) -> Iterator[Finding]:
     yield check_user()
     yield check_open_files()
     yield from check_data_dir(data_dir)
+    yield from check_sandbox(data_dir)
 
 
 def check_platform() -> Finding:
@@ -131,3 +135,24 @@ def fsync_latency_ms(directory: Path) -> float:
 
 def _by_number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
+
+
+def check_sandbox(data_dir: Path) -> Iterator[Finding]:
+    """What a worker here would warn of, found by starting its sandbox."""
+    with tempfile.TemporaryDirectory(prefix="lightswitch-doctor-") as scratch:
+        problems = asyncio.run(_sandbox_problems(Path(scratch), data_dir / "runtime"))
+    for problem in problems:
+        yield warn("sandbox", problem, "deploy no code that you would not run as this user")
+    if not problems:
+        yield ok("sandbox", "process level: own user ids, limits and mounts for every environment")
+
+
+async def _sandbox_problems(directory: Path, library: Path) -> tuple[str, ...]:
+    factory = ProcessEnvironmentFactory(directory, library_directory=library)
+    try:
+        await factory.open()
+        return factory.problems()
+    except (SandboxUnavailable, OSError) as error:
+        return (str(error),)
+    finally:
+        await factory.close()

@@ -39,8 +39,22 @@ def test_an_exit_names_its_cause_where_there_is_one() -> None:
     assert quiet["errorMessage"] == "RequestId: id Error: Runtime exited without providing a reason"
 
 
-def test_a_failed_init_is_the_function_s_error_and_ours_is_not() -> None:
-    failure = InitFailed("Runtime.ImportModuleError", b"{}", 12.5)
-    assert of_failed_init(failure).failure == "Unhandled"
-    assert "Init Duration: 12.50 ms" in of_failed_init(failure).log_note
+def test_a_failed_init_is_the_function_s_error() -> None:
+    document = b'{"errorType":"Runtime.ImportModuleError","errorMessage":"m","requestId":""}'
+    verdict = of_failed_init("id", InitFailed("Runtime.ImportModuleError", document, 12.5))
+    assert (verdict.payload, verdict.failure) == (document, "Unhandled")
+    assert "Init Duration: 12.50 ms" in verdict.log_note
+
+
+def test_an_exit_during_init_names_the_request_that_waited() -> None:
+    document = b'{"errorType":"Runtime.ExitError","errorMessage":"Runtime exited with error: exit status 1"}'
+    verdict = of_failed_init("id", InitFailed("Runtime.ExitError", document, 1))
+    message = json.loads(verdict.payload)["errorMessage"]
+    assert message == "RequestId: id Error: Runtime exited with error: exit status 1"
+
+
+def test_what_this_machine_could_not_do_is_the_platform_s_failure() -> None:
+    document = b'{"errorType":"Sandbox.Failure","errorMessage":"fork failed"}'
+    verdict = of_failed_init("id", InitFailed("Sandbox.Failure", document, 1))
+    assert (verdict.payload, verdict.failure) == (b"fork failed", "Platform")
     assert of_platform("no room").failure == "Platform"
