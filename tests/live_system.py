@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +35,9 @@ class LiveSystem:
     What `up` says to its operator goes to a file beside the data directory.
     """
 
-    def __init__(self, data_dir: Path, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, data_dir: Path, arguments: Sequence[str] = (), variables: Mapping[str, str] | None = None
+    ) -> None:
         self.data_dir = data_dir
         self.log_file = data_dir.with_name(f"{data_dir.name}.up.log")
         program = str(Path(sys.executable).with_name("lightswitch"))
@@ -45,6 +48,7 @@ class LiveSystem:
                 stderr=log,
                 text=True,
                 start_new_session=True,
+                env={**os.environ, **(variables or {})},
             )
         try:
             self.url = self._wait_until_ready()

@@ -16,7 +16,8 @@ WriteFunction = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
-    with LiveSystem(tmp_path_factory.mktemp("system") / "data") as system:
+    variables = {"LIGHTSWITCH_RETRY_STEP_SECONDS": "0.2"}
+    with LiveSystem(tmp_path_factory.mktemp("system") / "data", variables=variables) as system:
         yield system
 
 
