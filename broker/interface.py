@@ -67,8 +67,8 @@ class Delivery(Protocol):
         All of it happens or none where the technology can; else in the order `then`, `outcome`, forget.
         """
 
-    async def ack_lazily(self) -> bool:
-        """Done, and nobody waits for the slot: as `ack()`, but up to some milliseconds later, with others."""
+    async def ack_lazily(self, outcome: Outcome | None = None) -> bool:
+        """Done, and nobody waits for the slot: as `ack`, but up to some milliseconds later, with others."""
 
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
         """Give it back, to be delivered again no sooner than `delay_seconds` from now.

@@ -298,8 +298,8 @@ class MemoryDelivery:
         self.broker.forget(self.invocation)
         return True
 
-    async def ack_lazily(self) -> bool:
-        return await self.ack()
+    async def ack_lazily(self, outcome: Outcome | None = None) -> bool:
+        return await self.ack(outcome)
 
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
         if self.consumer.settle(self.invocation.request_id) is None:

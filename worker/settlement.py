@@ -90,7 +90,9 @@ class Settlement:
         outcome = _outcome(delivery, verdict, status, condition, runs, arn if told else "")
         if status != "succeeded" and told is None:
             return await delivery.dead_letter(outcome)
-        return await delivery.ack(outcome, then=[told] if told else [])
+        if told is None:
+            return await delivery.ack_lazily(outcome)
+        return await delivery.ack(outcome, then=[told])
 
     async def _tell(
         self, delivery: Delivery, verdict: Verdict, condition: Condition, runs: int, arn: str

@@ -14,8 +14,9 @@ import msgspec
 from broker.errors import Throttled
 from broker.interface import Depth, Placement, WorkerInfo
 from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
+from broker.redis_broker.batch import Batch
 from broker.redis_broker.consumer import ConsumerOptions, RedisConsumer
-from broker.redis_broker.envelope import publish_arguments
+from broker.redis_broker.envelope import lane_class, publish_arguments
 from broker.redis_broker.inbox import RedisInbox, RedisReplies
 from broker.redis_broker.janitor import Janitor
 from broker.redis_broker.link import Link
@@ -51,6 +52,7 @@ class RedisBroker:
         self._link = Link(self._url)
         await self._link.open()
         self._replies = RedisReplies(self._link, self._options.namespace)
+        self._publishing = Batch(self._run_publish)
         janitor = Janitor(self._link, self._replies, self._options.namespace)
         self._janitor = asyncio.create_task(janitor.run(), name="janitor")
 
@@ -64,7 +66,9 @@ class RedisBroker:
         await self._link.close()
 
     async def publish(self, invocation: Invocation) -> Placement:
-        answer = await self._run("publish", *publish_arguments(invocation, self._options.lanes))
+        if not self._link.is_connected:
+            await self._connected()
+        answer = await self._publishing.add(publish_arguments(invocation, self._options.lanes))
         placement = _PLACEMENTS.get(answer)
         if placement is None:
             assert isinstance(answer, bytes)
@@ -72,7 +76,7 @@ class RedisBroker:
         return placement
 
     async def withdraw(self, invocation: Invocation) -> bool:
-        return await self._run("withdraw", invocation.request_id, invocation.function_name) == 1
+        return await self._run("withdraw", *_named(invocation)) == 1
 
     async def consumer(self, capacity: int, runtimes: Sequence[str] = ()) -> RedisConsumer:
         await self._connected()
@@ -95,7 +99,7 @@ class RedisBroker:
 
     async def outcome(self, request_id: str) -> Outcome | Pending | None:
         namespace = self._options.namespace
-        # In this order: what ends between the two look-ups is found by the second.
+        # In this order: what ends between the look-ups is found by the second.
         waiting = self._call("HEXISTS", f"{namespace}:messages", request_id)
         ended = self._call("GET", f"{namespace}:outcome:{request_id}")
         is_waiting, stored = await waiting, await ended
@@ -119,6 +123,9 @@ class RedisBroker:
     async def ping(self) -> None:
         await self._call("PING")
 
+    def _run_publish(self, arguments: list[Argument]) -> asyncio.Future[object]:
+        return self._link.run("publish", self._options.namespace, *arguments)
+
     async def _run(self, script: str, *arguments: Argument) -> object:
         if not self._link.is_connected:
             await self._connected()
@@ -131,6 +138,10 @@ class RedisBroker:
 
     async def _connected(self) -> None:
         await self._link.connected(_PATIENCE_SECONDS)
+
+
+def _named(invocation: Invocation) -> tuple[str, str, str]:
+    return invocation.request_id, invocation.function_name, lane_class(invocation.kind)
 
 
 def _worker(epoch: bytes, description: bytes, held: int, alive: int) -> WorkerInfo:

@@ -20,8 +20,9 @@ import msgspec
 
 from broker.errors import BrokerUnavailable, LeaseLost
 from broker.invocation import Invocation, Outcome, now_ms
-from broker.redis_broker.envelope import Received, Undecodable, publish_arguments, read
-from broker.redis_broker.link import Link
+from broker.redis_broker.batch import Batch
+from broker.redis_broker.envelope import Received, Undecodable, lane_class, publish_arguments, read
+from broker.redis_broker.link import Link, volatile_prefix
 from broker.redis_broker.wire import Argument
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class RedisConsumer:
         self._epoch = secrets.token_hex(8)
         self._known: set[str] = set()
         self._arrived: deque[RedisDelivery] = deque()
-        self._lazy: list[tuple[Invocation, asyncio.Future[bool]]] = []
+        self._acknowledging = Batch(self._run_ack)
         self._wake: asyncio.Future[None] | None = None
         self._lost: LeaseLost | None = None
         self._stopped = False
@@ -83,7 +84,8 @@ class RedisConsumer:
     async def stop(self) -> None:
         if not self._stopped:
             self._stopped = True
-            await self._run("stop")
+            with contextlib.suppress(BrokerUnavailable):  # the next renewal says so again
+                await self._run("stop")
 
     async def close(self) -> None:
         if self._renewing is None:
@@ -97,58 +99,44 @@ class RedisConsumer:
             await self._renewing
         self._renewing = None
         # What is still held goes back as if the lease had lapsed, only at once.
-        await self._link.call("DEL", f"{self._options.namespace}:lease:{self._epoch}")
+        volatile = volatile_prefix(self._options.namespace, self._link.run_id)
+        await self._link.call("DEL", f"{volatile}:lease:{self._epoch}")
         await self._run("reclaim")
-
-    def forget(self, request_id: str) -> None:
-        """A delivery was settled."""
-        self._known.discard(request_id)
 
     async def settle(self, script: str, invocation: Invocation, *arguments: Argument) -> bool:
         """Run a settling script, again after a lost connection: each is fenced, so twice is once."""
+        named = invocation.request_id, invocation.function_name, lane_class(invocation.kind)
         while True:
             try:
-                answer = await self._run(
-                    script, invocation.request_id, invocation.function_name, *self._fill(), *arguments
-                )
+                answer = await self._run(script, *named, *self._fill(), *arguments)
             except BrokerUnavailable:
                 await self._link.connected(_SETTLE_PATIENCE_SECONDS)
             else:
-                self.forget(invocation.request_id)
+                self._known.discard(invocation.request_id)
                 return answer == 1
 
-    def settle_lazily(self, invocation: Invocation) -> asyncio.Future[bool]:
-        """Acknowledge together with what else ends within a millisecond: one script, one disk write."""
-        settled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._lazy.append((invocation, settled))
-        if len(self._lazy) == 1:
-            # A full consumer gets nothing until it acknowledges.
-            delay_seconds = 0.0 if len(self._known) >= self._capacity else _LAZY_SECONDS
-            asyncio.get_running_loop().call_later(delay_seconds, self._settle_lazy)
-        return settled
+    async def acknowledge(
+        self, invocation: Invocation, outcome: Outcome | None, within_seconds: float
+    ) -> bool:
+        """Settle together with what else ends meanwhile: one script, one write to the disk."""
+        stored = b"" if outcome is None else _encode_outcome(outcome)
+        named = invocation.request_id, invocation.function_name, lane_class(invocation.kind)
+        while True:
+            try:
+                answer = await self._acknowledging.add((*named, stored), within_seconds)
+            except BrokerUnavailable:
+                await self._link.connected(_SETTLE_PATIENCE_SECONDS)
+            else:
+                self._known.discard(invocation.request_id)
+                return answer == 1
 
-    def _settle_lazy(self) -> None:
-        lazy, self._lazy = self._lazy, []
-        pairs = [part for one, _ in lazy for part in (one.request_id, one.function_name)]
+    @property
+    def lazy_seconds(self) -> float:
+        """How long an acknowledgement may wait: a full consumer gets nothing until it acknowledges."""
+        return 0.0 if len(self._known) >= self._capacity else _LAZY_SECONDS
 
-        def answered(answer: asyncio.Future[object]) -> None:
-            if not answer.cancelled() and isinstance(error := answer.exception(), BrokerUnavailable):
-                self._again(lazy)
-            elif not answer.cancelled() and error is None:
-                flags = answer.result()
-                assert isinstance(flags, list)
-                for (one, settled), flag in zip(lazy, flags, strict=True):
-                    self.forget(one.request_id)
-                    if not settled.done():
-                        settled.set_result(flag == 1)
-
-        self._run("ack_many", *self._fill(), *pairs).add_done_callback(answered)
-
-    def _again(self, lazy: list[tuple[Invocation, asyncio.Future[bool]]]) -> None:
-        """The connection was lost: each once more, alone, when it is back."""
-        for one, settled in lazy:
-            task = asyncio.ensure_future(self.settle("ack", one, b"", 0))
-            task.add_done_callback(lambda done, settled=settled: _pass_on(done, settled))  # type: ignore[misc]
+    def _run_ack(self, arguments: list[Argument]) -> asyncio.Future[object]:
+        return self._run("ack", *self._fill(), self._options.outcome_ttl_seconds, *arguments)
 
     @property
     def options(self) -> ConsumerOptions:
@@ -170,46 +158,52 @@ class RedisConsumer:
             self._wake = None
 
     def _pushed(self, body: bytes) -> None:
-        request_id, inline, value = body.partition(b"\n")
-        if inline:
-            self._take(request_id.decode(), value)
+        head, _, value = body.partition(b"\n")
+        lane, _, request_id = head.partition(b" ")
+        if value:
+            self._take(request_id, lane, value)
         else:
-            self._fetch(request_id.decode())
+            self._fetch(request_id, lane)
 
-    def _fetch(self, request_id: str) -> None:
+    def _fetch(self, request_id: bytes, lane: bytes) -> None:
         """Get a message whose push carried only its id, or got lost."""
-        if request_id in self._known:
+        key = request_id.decode("utf-8", "backslashreplace")
+        if key in self._known:
             return
-        self._known.add(request_id)
+        self._known.add(key)
 
         def fetched(answer: asyncio.Future[object]) -> None:
-            self._known.discard(request_id)
+            self._known.discard(key)
             if not answer.cancelled() and answer.exception() is None and isinstance(answer.result(), bytes):
-                self._take(request_id, answer.result())  # type: ignore[arg-type]
+                self._take(request_id, lane, answer.result())  # type: ignore[arg-type]
 
-        self._link.call("HGET", f"{self._options.namespace}:messages", request_id).add_done_callback(fetched)
+        namespace = self._options.namespace
+        home = volatile_prefix(namespace, self._link.run_id) if lane == b"sync" else namespace
+        self._link.call("HGET", f"{home}:messages", request_id).add_done_callback(fetched)
 
-    def _take(self, request_id: str, value: bytes) -> None:
-        if request_id in self._known:
+    def _take(self, request_id: bytes, lane: bytes, value: bytes) -> None:
+        key = request_id.decode("utf-8", "backslashreplace")
+        if key in self._known:
             return
         try:
             received = read(value)
         except Undecodable as error:
-            log.error("message_undecodable", extra={"message_id": request_id, "reason": str(error)})
-            self._set_aside(request_id, str(error))
+            log.error("message_undecodable", extra={"message_id": key, "reason": str(error)})
+            self._set_aside(request_id, lane, str(error))
             return
-        self._known.add(request_id)
+        self._known.add(key)
         self._arrived.append(RedisDelivery(self, received))
         self._notify()
 
-    def _set_aside(self, request_id: str, reason: str) -> None:
+    def _set_aside(self, request_id: bytes, lane: bytes, reason: str) -> None:
         """Dead-letter a message that nobody can read; should this fail, the next renewal tries again."""
-        outcome = Outcome(
-            request_id, "", "", "failed", 0, 1, now_ms(), "Undecodable", reason, f"dead-letter/{request_id}"
-        )
+        key = request_id.decode("utf-8", "backslashreplace")
+        outcome = Outcome(key, "", "", "failed", 0, 1, now_ms(), "Undecodable", reason, f"dead-letter/{key}")
         kept = (self._options.outcome_ttl_seconds, self._options.most_dead_letters)
-        answer = self._run("dead_letter", request_id, "", *self._fill(), _encode_outcome(outcome), *kept)
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        arguments = (request_id, "", lane, *self._fill(), _encode_outcome(outcome), *kept)
+        self._run("dead_letter", *arguments).add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )
 
     def _notify(self) -> None:
         if self._wake is not None:
@@ -226,14 +220,16 @@ class RedisConsumer:
             await self._renew()
 
     async def _renew(self) -> None:
-        held = await self._run("renew", self._options.lease_ms, *self._fill())
+        capacity = "" if self._stopped else self._capacity
+        held = await self._run("renew", self._options.lease_ms, *self._fill(), capacity)
         if held is None:
             self._lost = LeaseLost(f"the lease of worker {self._epoch} lapsed; others have its messages")
             self._notify()
             return
-        assert isinstance(held, (list, set))
-        for request_id in held:
-            self._fetch(request_id.decode())
+        assert isinstance(held, list)
+        for lane, request_ids in zip((b"async", b"sync"), held, strict=True):
+            for request_id in request_ids:
+                self._fetch(request_id, lane)
 
 
 class RedisDelivery:
@@ -262,15 +258,17 @@ class RedisDelivery:
         return self._received.losses
 
     async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
+        if not then:
+            return await self._consumer.acknowledge(self.invocation, outcome, 0.0)
         options = self._consumer.options
         stored = b"" if outcome is None else _encode_outcome(outcome)
         follow = [part for one in then for part in publish_arguments(one, options.lanes)]
         return await self._consumer.settle(
-            "ack", self.invocation, stored, options.outcome_ttl_seconds, *follow
+            "chain", self.invocation, stored, options.outcome_ttl_seconds, *follow
         )
 
-    async def ack_lazily(self) -> bool:
-        return await self._consumer.settle_lazily(self.invocation)
+    async def ack_lazily(self, outcome: Outcome | None = None) -> bool:
+        return await self._consumer.acknowledge(self.invocation, outcome, self._consumer.lazy_seconds)
 
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
         return await self._consumer.settle(
@@ -289,14 +287,3 @@ class RedisDelivery:
 def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _pass_on(done: asyncio.Future[bool], settled: asyncio.Future[bool]) -> None:
-    if settled.done():
-        return
-    if done.cancelled():
-        settled.cancel()
-    elif (error := done.exception()) is not None:
-        settled.set_exception(error)
-    else:
-        settled.set_result(done.result())

@@ -40,10 +40,11 @@ def lanes_of(function_name: str, version: str, lanes: int) -> tuple[int, int]:
 @lru_cache(maxsize=16384)
 def _header(kind: Kind, function_name: str, version: str, lanes: int) -> bytes:
     a, b = lanes_of(function_name, version, lanes)
-    return f"{_lane_class(kind)} {a} {b} 1 1 0 {function_name}\n".encode()
+    return f"{lane_class(kind)} {a} {b} 1 1 0 {function_name}\n".encode()
 
 
-def _lane_class(kind: Kind) -> str:
+def lane_class(kind: Kind) -> str:
+    """`sync` where nothing is durable, else `async`: the scripts know no other classes."""
     return "sync" if kind == "sync" else "async"
 
 
@@ -53,7 +54,7 @@ def publish_arguments(invocation: Invocation, lanes: int) -> tuple[bytes | str |
     value = _header(invocation.kind, invocation.function_name, invocation.version, lanes) + _encode(
         invocation
     )
-    return invocation.request_id, value, invocation.function_name, _lane_class(invocation.kind), a, b
+    return invocation.request_id, value, invocation.function_name, lane_class(invocation.kind), a, b
 
 
 def read(value: bytes) -> Received:

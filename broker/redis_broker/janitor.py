@@ -18,7 +18,7 @@ from broker.errors import BrokerUnavailable
 from broker.invocation import Reply
 from broker.redis_broker.envelope import Undecodable, read
 from broker.redis_broker.inbox import RedisReplies
-from broker.redis_broker.link import Link
+from broker.redis_broker.link import Link, volatile_prefix
 from broker.redis_broker.wire import CommandFailed
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class Janitor:
         self._namespace = namespace
         self._name = secrets.token_hex(8)
         self._silent_since: dict[str, float] = {}
+        self._swept_run = ""
 
     async def run(self) -> None:
         """Tidy until cancelled; an unreachable Redis is waited out."""
@@ -53,11 +54,34 @@ class Janitor:
         if not isinstance(lapsed, list):
             self._silent_since.clear()  # another janitor is at work
             return
+        if self._swept_run != self._link.run_id:
+            await self._forget_former_run()
         now = time.monotonic()
         epochs = {epoch.decode() for epoch in lapsed}
         self._silent_since = {epoch: self._silent_since.get(epoch, now) for epoch in epochs}
         for epoch in [e for e, since in self._silent_since.items() if now - since >= GRACE_SECONDS]:
             await self._reclaim(epoch)
+
+    async def _forget_former_run(self) -> None:
+        """Delete what a rewrite of the append-only file saved of sync invocations before a restart."""
+        run_id, last_run = self._link.run_id, f"{self._namespace}:last_run"
+        former = await self._link.call("GET", last_run)
+        if isinstance(former, bytes) and former.decode() != run_id:
+            await self._delete(f"{volatile_prefix(self._namespace, former.decode())}:*")
+        if former is None or former != run_id.encode():
+            await self._link.call("SET", last_run, run_id)
+        self._swept_run = run_id
+
+    async def _delete(self, pattern: str) -> None:
+        cursor: object = b"0"
+        while True:
+            page = await self._link.call("SCAN", cursor, "MATCH", pattern, "COUNT", 512)  # type: ignore[arg-type]
+            assert isinstance(page, list)
+            cursor, keys = page
+            if keys:
+                await self._link.call("UNLINK", *keys)
+            if cursor == b"0":
+                return
 
     async def _reclaim(self, epoch: str) -> None:
         unanswered = await self._link.run("reclaim", self._namespace, epoch)

@@ -38,6 +38,7 @@ class Link:
         self._up = asyncio.Event()
         self._closed = False
         self._shas: Mapping[str, bytes] = {}
+        self._run_id = ""
         self._channels: dict[bytes, OnMessage] = {}
         self._on_connected: list[Callable[[], Awaitable[None]]] = []
         self._reconnecting: asyncio.Task[None] | None = None
@@ -91,9 +92,15 @@ class Link:
             self._wire.send(arguments, settle)
         return answer
 
+    @property
+    def run_id(self) -> str:
+        """Names the server process that we are connected to; another one after each of its restarts."""
+        return self._run_id
+
     def run(self, script: str, prefix: str, *arguments: Argument) -> Answer:
         """Run one of our scripts."""
-        return self.call("EVALSHA", self._shas.get(script, b""), 1, prefix, *arguments)
+        sha, volatile = self._shas.get(script, b""), volatile_prefix(prefix, self._run_id)
+        return self.call("EVALSHA", sha, 2, prefix, volatile, *arguments)
 
     async def subscribe(self, channel: str, on_message: OnMessage) -> None:
         """Call `on_message` with each message of the channel, also after reconnecting."""
@@ -159,9 +166,9 @@ class Link:
         await self.call(*hello)
         if (database := _database(self._url)) != "0":
             await self.call("SELECT", database)
-        loaded = [(name, self.call("SCRIPT", "LOAD", text)) for name, text in SCRIPTS.items()]
-        shas = {name: await answer for name, answer in loaded}
-        self._shas = {name: sha for name, sha in shas.items() if isinstance(sha, bytes)}
+        self._run_id = _run_id(await self.call("INFO", "server"))
+        loaded = await asyncio.gather(*(self.call("SCRIPT", "LOAD", text) for text in SCRIPTS.values()))
+        self._shas = {name: sha for name, sha in zip(SCRIPTS, loaded, strict=True) if isinstance(sha, bytes)}
         for channel in self._channels:
             await self.call("SUBSCRIBE", channel)
 
@@ -182,6 +189,16 @@ async def _dial(url: str, on_push: Callable[[bytes, bytes], None], on_lost: Call
             return (await loop.create_connection(wire, host, port, ssl=tls))[1]
     except (OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"cannot connect to Redis at {_printable(url)}: {error}") from error
+
+
+def volatile_prefix(prefix: str, run_id: str) -> str:
+    """Where keys live that must not outlive the server process."""
+    return f"{prefix}:run:{run_id}"
+
+
+def _run_id(info: object) -> str:
+    text = info.decode() if isinstance(info, bytes) else str(info)
+    return next(line[7:] for line in text.splitlines() if line.startswith("run_id:"))
 
 
 def _database(url: str) -> str:

@@ -15,6 +15,7 @@ from broker.interface import Broker, Consumer, Delivery
 from broker.invocation import Invocation, Kind, Outcome, Pending, Reply, new_request_id, now_ms
 from broker.memory import MemoryBroker, MemoryConsumer
 from broker.redis_broker.broker import RedisBroker
+from broker.redis_broker.link import volatile_prefix
 
 WAIT_SECONDS = 5.0
 RECOVERY_SECONDS = 10.0
@@ -533,7 +534,8 @@ async def _lapse(harness: Harness, broker: Broker, consumer: Consumer) -> None:
         return
     assert isinstance(broker, RedisBroker)
     namespace = broker._options.namespace
-    await broker._link.call("DEL", f"{namespace}:lease:{consumer.epoch}")
+    volatile = volatile_prefix(namespace, broker._link.run_id)
+    await broker._link.call("DEL", f"{volatile}:lease:{consumer.epoch}")
     await broker._link.run("reclaim", namespace, consumer.epoch)
 
 

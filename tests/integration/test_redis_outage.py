@@ -87,6 +87,8 @@ async def test_a_longer_outage_than_the_lease_takes_nothing_from_live_workers(
     outcome = await broker.outcome(held.invocation.request_id)
     assert isinstance(outcome, Outcome)
     assert outcome.deliveries == 1
+    for reconnecting in (broker, other):
+        await reconnecting.ping()
     for one in (consumer, rival):
         await one.close()
     await other.close()
@@ -162,3 +164,53 @@ async def _whoever_gets_it(one: Consumer, other: Consumer) -> Delivery:
             for consumer in (one, other):
                 if got := await consumer.receive(1, 0.05):
                     return got[0]
+
+
+async def test_sync_invocations_never_reach_the_disk_and_are_forgotten_with_the_server(
+    server: RedisServer, broker: RedisBroker
+) -> None:
+    for _ in range(3):
+        await broker.publish(invocation("sync"))
+    await broker.publish(invocation("async"))
+    await broker._link.call("BGREWRITEAOF")  # saves all keys, those of sync invocations too
+    async with asyncio.timeout(WITHIN_SECONDS):
+        while b"aof_rewrite_in_progress:1" in await _persistence(broker):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await asyncio.to_thread(server.restart)
+    await broker._connected()
+    consumer = await broker.consumer(8)
+    assert [d.invocation.kind for d in await take(consumer, 1)] == ["async"]
+    assert list(await consumer.receive(1, 0.5)) == []
+    async with asyncio.timeout(WITHIN_SECONDS):
+        while len(await _runs(broker)) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await consumer.close()
+
+
+async def test_a_sync_invocation_adds_nothing_to_the_append_only_file(
+    server: RedisServer, broker: RedisBroker
+) -> None:
+    consumer = await broker.consumer(8)
+    await asyncio.sleep(0.5)  # the janitor settles in
+    before = await _appended_bytes(broker)
+    for _ in range(50):
+        await broker.publish(invocation("sync"))
+        await (await take(consumer, 1))[0].ack()
+    assert await _appended_bytes(broker) == before
+    await consumer.close()
+
+
+async def _persistence(broker: RedisBroker) -> bytes:
+    info = await broker._link.call("INFO", "persistence")
+    return info if isinstance(info, bytes) else str(info).encode()
+
+
+async def _appended_bytes(broker: RedisBroker) -> int:
+    lines = (await _persistence(broker)).decode().splitlines()
+    return next(int(line.partition(":")[2]) for line in lines if line.startswith("aof_current_size:"))
+
+
+async def _runs(broker: RedisBroker) -> set[str]:
+    keys = await broker._link.call("KEYS", "lightswitch:run:*")
+    assert isinstance(keys, list)
+    return {key.decode().split(":")[2] for key in keys}
