@@ -34,7 +34,14 @@ def server(system: LiveSystem) -> Iterator[redis.Redis]:
     server.close()
 
 
-@pytest.mark.parametrize("messages", [UNREADABLE, WITHOUT_HEADER], ids=["unreadable", "no header"])
+EVERY_KIND = pytest.mark.parametrize(
+    "messages",
+    [UNREADABLE, WITHOUT_HEADER, WITH_BINARY_ID],
+    ids=["unreadable", "no header", "binary id"],
+)
+
+
+@EVERY_KIND
 def test_bad_messages_on_a_lane_are_set_aside(
     system: LiveSystem, callers: Callers, server: redis.Redis, deploy_recorder: Callable[..., None],
     messages: Messages,
@@ -44,24 +51,17 @@ def test_bad_messages_on_a_lane_are_set_aside(
     for request_id, message in messages.items():
         server.hset("lightswitch:messages", request_id, message)
         server.rpush("lightswitch:lane:async:3", request_id)
-    server.rpush("lightswitch:lane:sync:3", b"without-message")
+    sync_lane = f"lightswitch:run:{server.info('server')['run_id']}:lane:sync:3"
+    server.rpush(sync_lane, b"without-message")
     _make_a_worker_look_at_its_lanes(system, worker)
 
-    lanes = ("lightswitch:lane:async:3", "lightswitch:lane:sync:3")
+    lanes = ("lightswitch:lane:async:3", sync_lane)
     eventually("empty lanes", lambda: not server.exists(*lanes))
     _are_dead_letters(server, messages)
     _still_works(system, callers)
 
 
-@pytest.mark.parametrize(
-    "messages",
-    [
-        UNREADABLE,
-        pytest.param(WITHOUT_HEADER, marks=pytest.mark.xfail(reason="moving it ends in a script error")),
-        pytest.param(WITH_BINARY_ID, marks=pytest.mark.xfail(reason="decoding it breaks the connection")),
-    ],
-    ids=["unreadable", "no header", "binary id"],
-)
+@EVERY_KIND
 def test_bad_messages_that_are_delayed_are_set_aside(
     system: LiveSystem, callers: Callers, server: redis.Redis, deploy_recorder: Callable[..., None],
     messages: Messages,
