@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound
 from broker.interface import Broker, Delivery
@@ -105,8 +105,10 @@ class Executor:
     async def _run_somewhere(self, function: Function, invocation: Invocation, received_ns: int) -> Verdict:
         while True:
             place = await self._pool.acquire(function.key, function.spec)
-            with contextlib.suppress(NotRun):  # it had died unnoticed: the next one
+            try:
                 return await self._run_in(place, function, invocation, received_ns)
+            except NotRun:
+                continue  # it had died unnoticed: the next one
 
     async def _run_in(
         self, place: Place, function: Function, invocation: Invocation, received_ns: int

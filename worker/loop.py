@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from broker.errors import BrokerUnavailable
 from broker.interface import Consumer, Delivery
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 _WAIT_SECONDS = 5.0
 _PAUSE_SECONDS = 0.2
 
-Execute = Callable[[Delivery], Awaitable[None]]
+Execute = Callable[[Delivery], Coroutine[None, None, None]]
 
 
 class Loop:
@@ -24,6 +24,7 @@ class Loop:
     def __init__(self, consumer: Consumer, execute: Execute, capacity: int) -> None:
         self._consumer = consumer
         self._execute = execute
+        self._create_task = asyncio.get_running_loop().create_task
         self._capacity = capacity
         self._running: set[asyncio.Task[None]] = set()
         self._slot_freed = asyncio.Event()
@@ -60,14 +61,9 @@ class Loop:
             task.cancel()
 
     def _begin(self, delivery: Delivery) -> None:
-        task = asyncio.get_running_loop().create_task(
-            self._guard(delivery), name=f"invocation-{delivery.invocation.request_id}"
-        )
+        task = self._create_task(self._execute(delivery), name=f"invocation-{delivery.invocation.request_id}")
         self._running.add(task)
         task.add_done_callback(self._ended)
-
-    async def _guard(self, delivery: Delivery) -> None:
-        await self._execute(delivery)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
 
@@ -19,8 +18,7 @@ from worker.environments.error_documents import (
 from worker.environments.interface import Exited, HandlerFailed, InitFailed, RunOutcome, Succeeded, TimedOut
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """`payload` is the response, AWS's error document, or for `Platform` a plain-text reason."""
 
     payload: bytes

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from worker.environments.lifecycle import State
 
 
@@ -34,8 +36,7 @@ class EnvironmentSpec:
     log_group: str
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """One run: what the Runtime API's `next` hands to the runtime."""
 
     request_id: str
@@ -47,30 +48,26 @@ class Work:
     client_context: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
+class Succeeded(msgspec.Struct, frozen=True):
     """The handler answered; `payload` is its response, as it came."""
 
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerFailed:
+class HandlerFailed(msgspec.Struct, frozen=True):
     """The runtime reported an error; `document` is AWS's error JSON. The environment lives on."""
 
     error_type: str
     document: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class TimedOut:
+class TimedOut(msgspec.Struct, frozen=True):
     """The function ran past its timeout; the environment was destroyed."""
 
     timeout_seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(msgspec.Struct, frozen=True):
     """The runtime process ended in the middle; `cause` as AWS words it, e.g. `exit status 1`,
     `signal: killed`, empty for exit status 0."""
 
@@ -80,8 +77,7 @@ class Exited:
 RunOutcome = Succeeded | HandlerFailed | TimedOut | Exited
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(msgspec.Struct, frozen=True):
     """How one run went, measured from handing over the work to the runtime's answer."""
 
     outcome: RunOutcome

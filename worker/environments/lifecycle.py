@@ -15,6 +15,9 @@ class State(enum.Enum):
     STOPPING = "stopping"
     GONE = "gone"
 
+    # Members are compared by identity; Enum's own hash is a Python call in every `move`.
+    __hash__ = object.__hash__
+
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.STARTING: frozenset({State.IDLE, State.STOPPING, State.GONE}),
