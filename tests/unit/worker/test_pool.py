@@ -78,11 +78,17 @@ def factory() -> ManualFactory:
     return ManualFactory()
 
 
-def pool_of(factory: ManualFactory, memory_mb: int = 1024, starts: int = 16, keep_alive: float = 600) -> Pool:
+def pool_of(
+    factory: ManualFactory,
+    memory_mb: int = 1024,
+    starts: int = 16,
+    keep_alive: float = 600,
+    enough_busy: int = 1000,
+) -> Pool:
     def journal(made_for: EnvironmentSpec) -> Journal:
         return Journal(lambda function, stream, text: None, made_for.function_name)
 
-    return Pool(factory, PoolLimits(memory_mb, starts, keep_alive), journal)
+    return Pool(factory, PoolLimits(memory_mb, starts, keep_alive, enough_busy), journal)
 
 
 async def settle() -> None:
@@ -181,6 +187,60 @@ async def test_a_new_configuration_retires_the_environments_of_the_old(factory: 
     pool.release(busy)
     await settle()
     assert factory.made[1].stopped
+
+
+async def test_who_waits_on_a_configuration_that_is_replaced_still_runs_on_it(factory: ManualFactory) -> None:
+    pool = pool_of(factory)
+    asking = asyncio.create_task(pool.acquire("f:1", spec()))
+    await settle()
+    await warm(pool, factory, key="f:2")
+    factory.made[0].started.set_result(None)
+    place = await asking
+    assert place.environment is factory.made[0]
+    pool.release(place)
+    await settle()
+    assert factory.made[0].stopped
+
+
+async def short_runs(pool: Pool, factory: ManualFactory) -> list[Place]:
+    """Two environments that are busy with runs of a kind that took no time before."""
+    places = [await warm(pool, factory) for _ in range(2)]
+    for place in places:
+        pool.release(place)
+    return [await pool.acquire("f", spec()) for _ in range(2)]
+
+
+async def test_short_runs_wait_a_moment_for_a_busy_environment(factory: ManualFactory) -> None:
+    pool = pool_of(factory, enough_busy=2)
+    third = await warm(pool, factory)
+    busy = await short_runs(pool, factory)
+    pool.release(third)
+    asking = asyncio.create_task(pool.acquire("f", spec()))
+    await settle()
+    assert not asking.done()
+    pool.release(busy[0])
+    assert await asking is busy[0]
+
+
+async def test_a_moment_later_they_take_an_idle_one_or_start_another(factory: ManualFactory) -> None:
+    pool = pool_of(factory, enough_busy=2)
+    third = await warm(pool, factory)
+    await short_runs(pool, factory)
+    pool.release(third)
+    asking = [asyncio.create_task(pool.acquire("f", spec())) for _ in range(2)]
+    assert await asking[0] is third
+    await settle()
+    factory.made[3].started.set_result(None)
+    assert (await asking[1]).environment is factory.made[3]
+
+
+async def test_long_runs_never_wait_for_each_other(factory: ManualFactory) -> None:
+    pool = pool_of(factory, enough_busy=1)
+    first, second = await warm(pool, factory), await warm(pool, factory)
+    for place in (first, second):
+        place.taken_at -= 1.0
+        pool.release(place)
+    assert {await pool.acquire("f", spec()), await pool.acquire("f", spec())} == {first, second}
 
 
 async def test_an_environment_that_died_is_not_handed_out(factory: ManualFactory) -> None:
