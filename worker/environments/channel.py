@@ -18,8 +18,8 @@ class ChannelListener(Protocol):
     def runtime_init_failed(self, error_type: str, document: bytes) -> None:
         """The runtime reports that it cannot serve."""
 
-    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int) -> None:
-        """The answer to the run under way; memory 0 where the runtime does not say."""
+    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int, run_us: int) -> None:
+        """The answer to the run under way; memory and microseconds are 0 where the runtime does not say."""
 
     def runtime_violated(self, reason: str) -> None:
         """The runtime broke the protocol; no word of it can be trusted any more."""

@@ -147,10 +147,10 @@ class FrameChannel:
         self._received += data
 
     def _report(self, frame: bytes) -> None:
-        _, run, kind, peak_kb = frames.ANSWER.unpack_from(frame)
+        _, run, kind, peak_kb, run_us = frames.ANSWER.unpack_from(frame)
         body = frame[frames.ANSWER.size :]
         if kind in (frames.RESPONSE, frames.ERROR):
-            self._report_answer(run, kind, peak_kb, body)
+            self._report_answer(run, kind, peak_kb, run_us, body)
         elif run != 0 or self._run != 0:
             self._violated("readiness reported twice")
         elif kind == frames.READY:
@@ -160,7 +160,7 @@ class FrameChannel:
         else:
             self._violated(f"a frame of unknown kind {kind}")
 
-    def _report_answer(self, run: int, kind: int, peak_kb: int, body: bytes) -> None:
+    def _report_answer(self, run: int, kind: int, peak_kb: int, run_us: int, body: bytes) -> None:
         if not self._waiting or run != self._run:
             self._violated(
                 f"an answer for run {run} while {self._run if self._waiting else 'none'} is under way"
@@ -171,11 +171,11 @@ class FrameChannel:
             if len(body) > frames.RESPONSE_LIMIT_BYTES:
                 self._violated(f"a response of {len(body)} bytes")
                 return
-            self._listener.runtime_answered(Succeeded(body), peak_kb)
+            self._listener.runtime_answered(Succeeded(body), peak_kb, run_us)
         elif (error_type := _error_type(body)) is None:
             self._violated("an error that is no error document")
         else:
-            self._listener.runtime_answered(HandlerFailed(error_type, body), peak_kb)
+            self._listener.runtime_answered(HandlerFailed(error_type, body), peak_kb, run_us)
 
     def _report_init_error(self, body: bytes) -> None:
         error_type = _error_type(body)

@@ -83,6 +83,8 @@ class RunResult(msgspec.Struct, frozen=True):
     outcome: RunOutcome
     duration_ms: float
     max_memory_used_mb: int
+    own_ms: float = 0.0
+    """What the runtime says the run took, without our delays; nobody is billed by it. 0: it does not say."""
 
 
 class InitFailed(Exception):

@@ -57,7 +57,6 @@ class Place:
     fleet: Fleet
     fresh: bool = True
     idle_since: float = 0.0
-    taken_at: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -146,12 +145,13 @@ class Pool:
             )
         return await self._wait(fleet)
 
-    def release(self, place: Place) -> None:
-        """A run is over: the environment is free again, or gone."""
+    def release(self, place: Place, own_ms: float = 0.0) -> None:
+        """A run is over, which took `own_ms` where that is known: the environment is free again, or gone."""
         if place.environment.state is not State.IDLE:
             self._removed(place)
         else:
-            place.fleet.learn(time.perf_counter() - place.taken_at)
+            if own_ms:
+                place.fleet.learn(own_ms / 1000)
             self._free(place)
 
     def reap(self) -> None:
@@ -180,7 +180,6 @@ class Pool:
         """To whoever waits, whatever became of its configuration; else to the idle ones."""
         waiting = place.fleet.next_waiting()
         if waiting is not None:
-            place.taken_at = time.perf_counter()
             waiting.set_result(place)
         elif place.fleet.retired:
             self._discard(place)
@@ -206,7 +205,6 @@ class Pool:
     def _take_idle(self, fleet: Fleet) -> Place:
         place = fleet.idle.pop()
         del self._idle[place]
-        place.taken_at = time.perf_counter()
         return place
 
     async def _wait(self, fleet: Fleet) -> Place:

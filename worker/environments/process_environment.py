@@ -73,6 +73,7 @@ class ProcessEnvironment:
         self._answer: asyncio.Future[RunOutcome] | None = None
         self._memory = PeakMemory()
         self._peak_kb = 0
+        self._run_us = 0
         self._exited = False
         self._init_duration_ms = 0.0
         self._destroying: asyncio.Task[None] | None = None
@@ -137,7 +138,7 @@ class ProcessEnvironment:
             await self._destroy()
             raise NotRun
         self._output.drain()
-        result = RunResult(outcome, (ended - started) * 1000, self._peak_mb(ended))
+        result = RunResult(outcome, (ended - started) * 1000, self._peak_mb(ended), self._run_us / 1000)
         if isinstance(outcome, Succeeded | HandlerFailed) and self._destroying is None:
             self._become_idle()
         else:
@@ -154,8 +155,9 @@ class ProcessEnvironment:
     def runtime_init_failed(self, error_type: str, document: bytes) -> None:
         self._fail_init(error_type, document)
 
-    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int) -> None:
+    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int, run_us: int) -> None:
         self._peak_kb = peak_memory_kb
+        self._run_us = run_us
         self._settle(outcome)
 
     def runtime_violated(self, reason: str) -> None:

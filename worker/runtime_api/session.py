@@ -16,7 +16,9 @@ class SessionListener(Protocol):
 
     def runtime_init_failed(self, error_type: str, document: bytes) -> None: ...
 
-    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int) -> None: ...
+    def runtime_answered(
+        self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int, run_us: int
+    ) -> None: ...
 
 
 class RuntimeState(enum.Enum):
@@ -98,7 +100,7 @@ class Session:
         if self.state is not RuntimeState.RUNNING:
             return False
         self.state = RuntimeState.ANSWERED
-        self._listener.runtime_answered(outcome, 0)
+        self._listener.runtime_answered(outcome, 0, 0)
         return True
 
     def fail_init(self, error_type: str, document: bytes) -> bool:

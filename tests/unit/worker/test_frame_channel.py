@@ -27,7 +27,7 @@ class Heard:
     def runtime_init_failed(self, error_type: str, document: bytes) -> None:
         self.events.append(("init failed", error_type))
 
-    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int) -> None:
+    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int, run_us: int) -> None:
         self.events.append(("answered", outcome, peak_memory_kb))
 
     def runtime_violated(self, reason: str) -> None:
@@ -67,7 +67,7 @@ async def line() -> AsyncIterator[Line]:
 
 def answer(run: int, kind: int, body: bytes = b"", peak_kb: int = 1000) -> bytes:
     length = frames.ANSWER.size - frames.LENGTH_BYTES + len(body)
-    return frames.ANSWER.pack(length, run, kind, peak_kb) + body
+    return frames.ANSWER.pack(length, run, kind, peak_kb, 17) + body
 
 
 READY = answer(0, frames.READY)

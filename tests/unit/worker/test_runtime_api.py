@@ -32,7 +32,7 @@ class Heard:
     def runtime_init_failed(self, error_type: str, document: bytes) -> None:
         self.events.append(("init failed", error_type, document))
 
-    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int) -> None:
+    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int, run_us: int) -> None:
         self.events.append(("answered", outcome))
 
 

@@ -13,9 +13,9 @@ REQUEST = struct.Struct("<IIqHHHI")
 """Length of all that follows this field, run number, deadline (epoch ms), then the lengths in bytes of
 request id, invoked ARN, trace header and client context. The rest is the payload."""
 
-ANSWER = struct.Struct("<IIBI")
+ANSWER = struct.Struct("<IIBII")
 """Length of all that follows this field, run number (0 for READY and INIT_ERROR), kind, peak memory in
-KB. The rest is the body."""
+KB, microseconds that the run took. The rest is the body."""
 
 LENGTH_BYTES = 4
 

@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 import sys
+import time
 
 from . import faults, frames
 from .context import LambdaContext, context_names
@@ -54,6 +55,7 @@ class FunctionLoop:
         request_id = frame[id_start:id_end].decode()
         self._log.request_id = request_id
         self._set_trace(frame[arn_end:trace_end].decode())
+        started_ns = time.perf_counter_ns()
         try:
             client = parse_client_context(frame[trace_end:context_end].decode())
             lambda_context = LambdaContext(
@@ -66,9 +68,9 @@ class FunctionLoop:
         except Exception as error:
             document = faults.describe(error, request_id, OWN_FILES)
             sys.stdout.write(faults.log_entry(document))
-            self._answer(run, frames.ERROR, faults.encode(document))
+            self._answer(run, frames.ERROR, faults.encode(document), started_ns)
         else:
-            self._answer(run, frames.RESPONSE, body)
+            self._answer(run, frames.RESPONSE, body, started_ns)
 
     def _set_trace(self, header: str) -> None:
         if header == self._trace_header:
@@ -98,8 +100,9 @@ class FunctionLoop:
             parts += data
         return bytes(parts)
 
-    def _answer(self, run: int, kind: int, body: bytes) -> None:
+    def _answer(self, run: int, kind: int, body: bytes, started_ns: int = 0) -> None:
         flush_streams()
+        run_us = (time.perf_counter_ns() - started_ns) // 1000 if started_ns else 0
         peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         length = frames.ANSWER.size - frames.LENGTH_BYTES + len(body)
-        self._channel.sendall(frames.ANSWER.pack(length, run, kind, peak_kb) + body)
+        self._channel.sendall(frames.ANSWER.pack(length, run, kind, peak_kb, min(run_us, 0xFFFF_FFFF)) + body)
