@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import socket
 import sys
 import time
@@ -24,6 +25,8 @@ class FunctionLoop:
 
     def __init__(self, channel: socket.socket, log: FunctionLog, encoding: Encoding) -> None:
         self._channel = channel
+        self._arrival = select.poll()
+        self._arrival.register(channel, select.POLLIN)
         self._log = log
         self._encoding = encoding
         self._trace_header = ""
@@ -82,6 +85,9 @@ class FunctionLoop:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
 
     def _read(self) -> bytes | None:
+        # Who sleeps in recv(2) is also woken when the worker takes the last answer, which freed space to
+        # write; poll(2) sleeps on, and spares both sides a tenth of a short run.
+        self._arrival.poll()
         data = self._channel.recv(RECEIVE_BYTES)
         if len(data) < frames.LENGTH_BYTES:
             start = self._read_more(data, frames.LENGTH_BYTES)
