@@ -22,6 +22,7 @@ class _ErrorDocument(msgspec.Struct):
     error_type: str = msgspec.field(name="errorType")
 
 
+_AFTER_LENGTH_BYTES = frames.REQUEST.size - frames.LENGTH_BYTES
 _decode_error = msgspec.json.Decoder(_ErrorDocument).decode
 
 
@@ -56,16 +57,14 @@ class FrameChannel:
     def send(self, work: Work) -> None:
         self._run = self._run % 0xFFFF_FFFF + 1
         self._waiting = True
-        texts = (
-            work.request_id.encode(),
-            work.invoked_arn.encode(),
-            work.trace_header.encode()[:0xFFFF],
-            work.client_context.encode(),
-        )
-        sizes = [len(text) for text in texts]
-        length = frames.REQUEST.size - frames.LENGTH_BYTES + sum(sizes) + len(work.payload)
+        request_id = work.request_id.encode()
+        arn = work.invoked_arn.encode()
+        trace = work.trace_header.encode()[:0xFFFF]
+        context = work.client_context.encode()
+        sizes = len(request_id), len(arn), len(trace), len(context)
+        length = _AFTER_LENGTH_BYTES + sum(sizes) + len(work.payload)
         header = frames.REQUEST.pack(length, self._run, work.deadline_ms, *sizes)
-        self._write(b"".join((header, *texts, work.payload)))
+        self._write(b"".join((header, request_id, arn, trace, context, work.payload)))
 
     def withdraw(self) -> bool:
         """A frame that was not read to its end was not run: the kernel tells in one of three ways."""

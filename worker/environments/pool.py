@@ -6,9 +6,9 @@ free first: the new one, or one that another invocation gives back meanwhile; so
 needs few environments. Capacity is memory: idle environments make room for others, oldest first.
 
 More busy processes than processors do not finish short runs sooner, they only cost switches: 64 environments
-taken in turn use three times the CPU of four. So where runs of a function may be as short as a fraction of a
-millisecond and enough of its environments are busy, an invocation waits a moment for one of them before it
-takes, or starts, another.
+taken in turn use three times the CPU of four. So where runs of a function may be as short as a fraction of
+a millisecond and enough of its environments are busy, an invocation waits for one of them, as long as runs
+go on ending, before it takes, or starts, another.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ class NoRoom(Exception):
     """The function's memory setting is larger than all that this worker may give."""
 
 
-SHORT_RUN_SECONDS = 0.001
+SHORT_RUN_SECONDS = 0.0005
 PATIENCE_SECONDS = 0.002
+"""Without any run ending, those who wait for one wait no longer."""
+LONGEST_PATIENCE_SECONDS = 0.25
+"""A thousand short runs that a worker took at once end within this."""
 _FORGETTING = 1.05
 """By how much the memory of a fleet's shortest run grows with each run, to follow a function that changes."""
 
@@ -68,7 +71,9 @@ class Fleet:
     idle: list[Place] = field(default_factory=list)
     waiting: deque[asyncio.Future[Place]] = field(default_factory=deque)
     patient: deque[tuple[float, asyncio.Future[Place]]] = field(default_factory=deque)
-    """Those who wait a moment for a busy environment, and until when."""
+    """Those who wait for a busy environment, and since when."""
+    ended: int = 0
+    """How many runs have ended."""
     shortest_run_seconds: float = float("inf")
     starting: int = 0
     live: int = 0
@@ -150,6 +155,7 @@ class Pool:
         if place.environment.state is not State.IDLE:
             self._removed(place)
         else:
+            place.fleet.ended += 1
             if own_ms:
                 place.fleet.learn(own_ms / 1000)
             self._free(place)
@@ -218,14 +224,16 @@ class Pool:
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Place] = loop.create_future()
         if not fleet.patient:
-            loop.call_later(PATIENCE_SECONDS, self._lose_patience, fleet)
-        fleet.patient.append((loop.time() + PATIENCE_SECONDS, waiting))
+            loop.call_later(PATIENCE_SECONDS, self._lose_patience, fleet, fleet.ended)
+        fleet.patient.append((loop.time(), waiting))
         return await self._received(waiting)
 
-    def _lose_patience(self, fleet: Fleet) -> None:
-        """Those whose moment is over take an idle environment, or wait for a new one."""
+    def _lose_patience(self, fleet: Fleet, ended_before: int) -> None:
+        """Let go those who have waited in vain: no run has ended meanwhile, or theirs was too long a wait."""
         loop = asyncio.get_running_loop()
-        while fleet.patient and fleet.patient[0][0] <= loop.time():
+        in_vain = fleet.ended == ended_before
+        latest_since = loop.time() - (0.0 if in_vain else LONGEST_PATIENCE_SECONDS)
+        while fleet.patient and fleet.patient[0][0] <= latest_since:
             _, waiting = fleet.patient.popleft()
             if waiting.done():
                 continue
@@ -235,7 +243,7 @@ class Pool:
                 fleet.waiting.append(waiting)
                 self._hungry[fleet] = None
         if fleet.patient:
-            loop.call_at(fleet.patient[0][0], self._lose_patience, fleet)
+            loop.call_later(PATIENCE_SECONDS, self._lose_patience, fleet, fleet.ended)
         self._feed()
 
     async def _received(self, waiting: asyncio.Future[Place]) -> Place:
