@@ -235,27 +235,14 @@ class RedisConsumer:
 class RedisDelivery:
     """Implements `broker.interface.Delivery`."""
 
-    __slots__ = ("_consumer", "_received")
+    __slots__ = ("_consumer", "attempt", "deliveries", "invocation", "losses")
 
     def __init__(self, consumer: RedisConsumer, received: Received) -> None:
         self._consumer = consumer
-        self._received = received
-
-    @property
-    def invocation(self) -> Invocation:
-        return self._received.invocation
-
-    @property
-    def attempt(self) -> int:
-        return self._received.attempt
-
-    @property
-    def deliveries(self) -> int:
-        return self._received.deliveries
-
-    @property
-    def losses(self) -> int:
-        return self._received.losses
+        self.invocation = received.invocation
+        self.attempt = received.attempt
+        self.deliveries = received.deliveries
+        self.losses = received.losses
 
     async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
         if not then:
