@@ -127,12 +127,12 @@ class Executor:
             invocation.trace_header,
             invocation.client_context,
         )
-        own_ms = 0.0
+        run_ms: float | None = None
         try:
             result = await place.environment.run(work)
-            own_ms = result.own_ms
+            run_ms = result.own_ms or result.duration_ms
         finally:
-            self._pool.release(place, own_ms)
+            self._pool.release(place, run_ms)
         verdict = of_run(request_id, result.outcome)
         if verdict.log_note:
             journal.note(verdict.log_note)

@@ -14,10 +14,8 @@ class PeakMemory:
         self._peak_kb = 0
         self._next_sample = 0.0
 
-    def kb(self, pid: int, now_seconds: float, reported_kb: int) -> int:
-        """The peak in KB; `reported_kb` is the runtime's own figure, 0 where it gives none."""
-        if reported_kb:
-            return reported_kb
+    def kb(self, pid: int, now_seconds: float) -> int:
+        """The peak in KB; `pid` 0 where there is no process."""
         if pid and now_seconds >= self._next_sample:
             self._next_sample = now_seconds + SAMPLE_SECONDS
             self._peak_kb = max(self._peak_kb, _high_water_kb(pid))

@@ -32,13 +32,14 @@ class NoRoom(Exception):
     """The function's memory setting is larger than all that this worker may give."""
 
 
-SHORT_RUN_SECONDS = 0.0005
-PATIENCE_SECONDS = 0.002
+SHORT_RUN_MS = 1.0
+PATIENCE_SECONDS = 0.005
 """Without any run ending, those who wait for one wait no longer."""
 LONGEST_PATIENCE_SECONDS = 0.25
 """A thousand short runs that a worker took at once end within this."""
-_FORGETTING = 1.05
-"""By how much the memory of a fleet's shortest run grows with each run, to follow a function that changes."""
+_MEMORY_SECONDS = 300.0
+"""How long the shortest run is remembered, at least; twice that at most. Under load a run looks longer than
+it is where only the worker can measure it, so moments of calm must count for a while."""
 
 
 class NotStarted(Exception):
@@ -74,7 +75,9 @@ class Fleet:
     """Those who wait for a busy environment, and since when."""
     ended: int = 0
     """How many runs have ended."""
-    shortest_run_seconds: float = float("inf")
+    shortest_ms: float = float("inf")
+    _shortest_lately_ms: float = float("inf")
+    _lately_since: float = 0.0
     starting: int = 0
     live: int = 0
     """Environments in any state, starting and busy ones included."""
@@ -88,9 +91,13 @@ class Fleet:
     def busy(self) -> int:
         return self.live - self.starting - len(self.idle)
 
-    def learn(self, run_seconds: float) -> None:
+    def learn(self, run_ms: float, now: float) -> None:
         """Remember how short a run can be."""
-        self.shortest_run_seconds = min(run_seconds, self.shortest_run_seconds * _FORGETTING)
+        if now - self._lately_since > _MEMORY_SECONDS:
+            self.shortest_ms = self._shortest_lately_ms
+            self._shortest_lately_ms, self._lately_since = float("inf"), now
+        self._shortest_lately_ms = min(run_ms, self._shortest_lately_ms)
+        self.shortest_ms = min(run_ms, self.shortest_ms)
 
     def next_waiting(self) -> asyncio.Future[Place] | None:
         """The invocation that has waited longest, if any still waits."""
@@ -140,7 +147,7 @@ class Pool:
         OSError where the machine has no resources left.
         """
         fleet = self._fleets.get(key) or self._found(key, spec)
-        if fleet.shortest_run_seconds < SHORT_RUN_SECONDS and fleet.busy >= self._limits.enough_busy:
+        if fleet.shortest_ms < SHORT_RUN_MS and fleet.busy >= self._limits.enough_busy:
             return await self._wait_a_moment(fleet)
         if fleet.idle:
             return self._take_idle(fleet)
@@ -150,14 +157,14 @@ class Pool:
             )
         return await self._wait(fleet)
 
-    def release(self, place: Place, own_ms: float = 0.0) -> None:
-        """A run is over, which took `own_ms` where that is known: the environment is free again, or gone."""
+    def release(self, place: Place, run_ms: float | None = None) -> None:
+        """A run is over, which took `run_ms` where it had an end: the environment is free again, or gone."""
         if place.environment.state is not State.IDLE:
             self._removed(place)
         else:
             place.fleet.ended += 1
-            if own_ms:
-                place.fleet.learn(own_ms / 1000)
+            if run_ms is not None:
+                place.fleet.learn(run_ms, time.monotonic())
             self._free(place)
 
     def reap(self) -> None:

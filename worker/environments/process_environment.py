@@ -248,7 +248,8 @@ class ProcessEnvironment:
             self._begin_destroying()
 
     def _peak_mb(self, now: float) -> int:
-        return math.ceil(self._memory.kb(self.pid, now, self._peak_kb) / 1024)
+        peak_kb = self._peak_kb or self._memory.kb(self.pid, now)
+        return math.ceil(peak_kb / 1024)
 
     def _begin_destroying(self) -> asyncio.Task[None]:
         if self._destroying is None:

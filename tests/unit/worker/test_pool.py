@@ -206,7 +206,7 @@ async def short_runs(pool: Pool, factory: ManualFactory) -> list[Place]:
     """Two environments that are busy with runs of a kind that took no time before."""
     places = [await warm(pool, factory) for _ in range(2)]
     for place in places:
-        pool.release(place, own_ms=0.05)
+        pool.release(place, run_ms=0.05)
     return [await pool.acquire("f", spec()) for _ in range(2)]
 
 
@@ -238,7 +238,7 @@ async def test_long_runs_never_wait_for_each_other(factory: ManualFactory) -> No
     pool = pool_of(factory, enough_busy=1)
     first, second = await warm(pool, factory), await warm(pool, factory)
     for place in (first, second):
-        pool.release(place, own_ms=30.0)
+        pool.release(place, run_ms=30.0)
     assert {await pool.acquire("f", spec()), await pool.acquire("f", spec())} == {first, second}
 
 
