@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import boto3
@@ -26,6 +27,7 @@ from broker.tracing import Tracing
 from gateway.app import Parts, create_app
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.invoke import Invoke
+from gateway.invoke_protocol import InvokeProtocol
 from gateway.invoke_tracing import InvokeTracing
 from gateway.lambda_api.qualifiers import FunctionNames
 from gateway.readiness import Readiness
@@ -81,9 +83,15 @@ class RunningGateway:
             await self.broker.start()
             await self.registry.start()
             await self.logs.start()
-            app = create_app(await self._parts())
-            config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=2)
-            self._server = _SignallingServer(config, self._ready)
+            parts = await self._parts()
+            self.config = uvicorn.Config(
+                create_app(parts),
+                http=partial(InvokeProtocol, parts.invoke),  # type: ignore[arg-type]
+                log_level="warning",
+                lifespan="on",
+                timeout_graceful_shutdown=2,
+            )
+            self._server = _SignallingServer(self.config, self._ready)
             await self._server.serve(sockets=[self._listener])
         except BaseException as error:
             if not self._ready.done():
