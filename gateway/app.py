@@ -24,7 +24,7 @@ from gateway.auth import Credentials, SignatureVerifier
 from gateway.code_links import CodeLinks
 from gateway.errors import ApiError
 from gateway.http_body import AsgiApp, Receive, Scope, Send
-from gateway.invoke_request import is_invoke
+from gateway.invoke_request import is_invoke_path
 from gateway.lambda_api.api import LambdaApi
 from gateway.lambda_api.context import CodeStore, Context
 from gateway.lambda_api.model import load_model
@@ -99,7 +99,7 @@ class _Front:
             await self._web(scope, receive, send)
             return
         raw_path: bytes = scope["raw_path"]
-        if is_invoke(scope["method"], raw_path):
+        if scope["method"] == "POST" and is_invoke_path(raw_path):
             await self._invoke(scope, receive, send)
         elif raw_path[1:].partition(b"/")[0] in self._lambda_prefixes:
             await self._lambda_api(scope, receive, send)

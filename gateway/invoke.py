@@ -13,7 +13,8 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from broker.errors import BrokerUnavailable, FunctionNotFound, Throttled
 from broker.interface import Broker, ReplyInbox
@@ -39,8 +40,7 @@ _MOST_EVENT_AGE_MS = 6 * 3600 * 1000
 Headers = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeCall:
+class InvokeCall(msgspec.Struct, frozen=True):
     """One HTTP request as it arrived. `gone` returns when the caller has hung up."""
 
     method: str
@@ -51,8 +51,7 @@ class InvokeCall:
     gone: Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeAnswer:
+class InvokeAnswer(msgspec.Struct, frozen=True):
     """A whole HTTP response; `headers` lack the content length."""
 
     status: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs, unquote_to_bytes
 
@@ -30,8 +29,7 @@ _TYPES: dict[bytes, InvocationType] = {
 _json = msgspec.json.Decoder(msgspec.Raw)
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeRequest:
+class InvokeRequest(msgspec.Struct, frozen=True):
     """The caller's wishes; `payload` is valid JSON."""
 
     function_name: str
@@ -48,9 +46,9 @@ def function_name_in(raw_path: bytes) -> str:
     return unquote_to_bytes(name).decode("utf-8", "replace") if b"%" in name else name.decode("latin-1")
 
 
-def is_invoke(method: str, raw_path: bytes) -> bool:
-    """Whether a request is `POST /2015-03-31/functions/NAME/invocations`."""
-    return method == "POST" and raw_path.startswith(_PREFIX) and raw_path.endswith(_SUFFIX)
+def is_invoke_path(raw_path: bytes) -> bool:
+    """Whether a path is `/2015-03-31/functions/NAME/invocations`, which Invoke has with POST."""
+    return raw_path.startswith(_PREFIX) and raw_path.endswith(_SUFFIX)
 
 
 def parse(
