@@ -12,6 +12,7 @@ OpenTelemetry's `faas.*` and `messaging.*` names.
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -27,8 +28,9 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 
 def new_trace_header() -> str:
     """A fresh, unsampled `X-Amzn-Trace-Id`."""
-    random = os.urandom(20).hex()
-    return f"Root=1-{int(time.time()):08x}-{random[:24]};Parent={random[24:]};Sampled=0"
+    # Unique is enough, as for opentelemetry's own ids: it need not be beyond guessing.
+    drawn = f"{random.getrandbits(160):040x}"
+    return f"Root=1-{int(time.time()):08x}-{drawn[:24]};Parent={drawn[24:]};Sampled=0"
 
 
 def trace_header_of(traceparent: str) -> str:

@@ -6,7 +6,7 @@ as almost every request on the hot path, is recognised with one `translate` and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote_to_bytes
 
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
@@ -33,16 +33,25 @@ def canonical_query(query_string: bytes) -> bytes:
     return b"&".join(name + b"=" + value for name, value in pairs)
 
 
-def canonical_headers(values: Mapping[bytes, bytes], signed: Sequence[bytes]) -> bytes:
-    """One line for each signed header, absent ones empty, with the empty line that ends them."""
-    lines = []
-    for name in signed:
-        value = values.get(name, b"").strip()
-        if b"  " in value or b"\t" in value:
-            value = b" ".join(value.split())
-        lines.append(name + b":" + value)
-    lines.append(b"")
-    return b"\n".join(lines)
+class SignedHeaders:
+    """The headers that a client signs, in its order."""
+
+    __slots__ = ("_template", "names")
+
+    def __init__(self, names: Iterable[bytes]) -> None:
+        self.names = tuple(names)
+        self._template = b"".join(name.replace(b"%", b"%%") + b":%b\n" for name in self.names)
+
+    def canonical(self, values: Mapping[bytes, bytes]) -> bytes:
+        """One line for each header, absent ones empty, with the empty line that ends them."""
+        lines = self._template % tuple([values.get(name, b"") for name in self.names])
+        if b"  " in lines or b"\t" in lines or b": " in lines or b" \n" in lines:
+            return self._template % tuple([_trimmed(values.get(name, b"")) for name in self.names])
+        return lines
+
+
+def _trimmed(value: bytes) -> bytes:
+    return b" ".join(value.split()) if b"  " in value or b"\t" in value else value.strip()
 
 
 def _encoded(part: bytes) -> bytes:
