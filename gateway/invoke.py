@@ -26,6 +26,7 @@ from gateway.errors import ApiError
 from gateway.http_body import BodyTooLarge, CallerGone, Receive, Scope, Send, read_body, send_response
 from gateway.invoke_request import BODY_LIMIT_BYTES, InvokeRequest, parse, too_large
 from gateway.invoke_tracing import InvokeTracing
+from gateway.invoke_watch import CallWatch
 from gateway.lambda_api.errors import conflict, throttled
 from gateway.lambda_api.qualifiers import FunctionNames
 
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 
 QUEUE_PATIENCE_SECONDS = 60.0
 """How long a caller waits beyond the function's own time: for a slot and for its environment's start."""
-_WATCH_AFTER_SECONDS = 0.1
 _MOST_EVENT_AGE_MS = 6 * 3600 * 1000
 
 
@@ -78,6 +78,7 @@ class Invoke:
         self._names = names
         self._tracing = tracing
         self._loop = asyncio.get_running_loop()
+        self._watch = CallWatch(self._loop)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def gone() -> None:
@@ -182,7 +183,7 @@ class Invoke:
         """Publish and wait for the reply. Raises ApiError, CallerGone."""
         waiting: asyncio.Future[Reply] = self._loop.create_future()
         self._inbox.expect(invocation.request_id, lambda reply: _finish(waiting, reply))
-        watch = _Watch(self._loop, waiting, call, _patience_seconds(config))
+        self._watch.begin(waiting, call.gone, _patience_seconds(config))
         try:
             await self._publish(invocation)
             reply = await waiting
@@ -192,7 +193,7 @@ class Invoke:
                 raise _unanswered(_patience_seconds(config)) from None
             raise
         finally:
-            watch.end()
+            self._watch.end(waiting)
             self._inbox.forget(invocation.request_id)
         if reply.failure == "Platform":
             raise _platform_failed(reply)
@@ -202,47 +203,6 @@ class Invoke:
         """Free what a caller held that no longer waits; a run that has begun goes on, as on Lambda."""
         with contextlib.suppress(BrokerUnavailable):
             await asyncio.shield(self._broker.withdraw(invocation))
-
-
-class _Watch:
-    """Looks after a caller that waits for long: notices that it hung up, and gives up at its deadline.
-
-    A short call costs one timer; only a longer one gets a task that watches the connection.
-    """
-
-    __slots__ = ("_call", "_loop", "_patience_seconds", "_task", "_timer", "_waiting")
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        waiting: asyncio.Future[Reply],
-        call: InvokeCall,
-        patience_seconds: float,
-    ) -> None:
-        self._loop = loop
-        self._waiting = waiting
-        self._call = call
-        self._patience_seconds = patience_seconds
-        self._task: asyncio.Task[None] | None = None
-        self._timer = loop.call_later(_WATCH_AFTER_SECONDS, self._begin)
-
-    def end(self) -> None:
-        """The call is over."""
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _begin(self) -> None:
-        self._task = self._loop.create_task(self._look(), name="watch-caller")
-
-    async def _look(self) -> None:
-        failure: Exception = TimeoutError()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._patience_seconds):
-                await self._call.gone()
-                failure = CallerGone()
-        if not self._waiting.done():
-            self._waiting.set_exception(failure)
 
 
 def _finish(waiting: asyncio.Future[Reply], reply: Reply) -> None:

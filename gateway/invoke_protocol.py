@@ -98,7 +98,7 @@ class InvokeProtocol(HttpToolsProtocol):
         self.tasks.add(task)
 
     async def _answer_all(self, cycle: InvokeCycle | None) -> None:
-        """One task for all Invokes of a connection: a task for each would cost half as much as its signature."""
+        """One task for all Invokes of a connection: a task costs half as much as a signature."""
         while cycle is not None:
             await cycle.answer(self._invoke)
             if self.transport.is_closing():
