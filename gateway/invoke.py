@@ -13,6 +13,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 
@@ -102,6 +103,10 @@ class Invoke:
             return await self._answer(call, request_id)
         except ApiError as error:
             return _refusal(error, request_id)
+        except Throttled:
+            return _refusal(throttled(), request_id)
+        except BrokerUnavailable as error:
+            return _refusal(_unavailable(str(error)), request_id)
         except CallerGone:
             raise
         except Exception:
@@ -119,7 +124,7 @@ class Invoke:
         try:
             invocation = self._invocation(request, record, config, qualifier, request_id, span.carried)
             if request.type == "Event":
-                await self._publish(invocation)
+                await self._broker.publish(invocation)
                 return InvokeAnswer(202, headers, b"")
             reply = await self._call(invocation, config, call)
         finally:
@@ -134,8 +139,6 @@ class Invoke:
                 record = await self._registry.get(name)
             except FunctionNotFound:
                 raise self._names.not_found(name, qualifier) from None
-            except BrokerUnavailable as error:
-                raise _unavailable(str(error)) from error
         config = self._names.resolve(record, qualifier, random.random)
         if config.state != "Active":
             raise _not_ready(self._names.arn(name), config)
@@ -171,21 +174,13 @@ class Invoke:
             qualifier=qualifier,
         )
 
-    async def _publish(self, invocation: Invocation) -> None:
-        try:
-            await self._broker.publish(invocation)
-        except Throttled:
-            raise throttled() from None
-        except BrokerUnavailable as error:
-            raise _unavailable(str(error)) from error
-
     async def _call(self, invocation: Invocation, config: FunctionConfig, call: InvokeCall) -> Reply:
-        """Publish and wait for the reply. Raises ApiError, CallerGone."""
+        """Publish and wait for the reply. Raises ApiError, CallerGone, Throttled, BrokerUnavailable."""
         waiting: asyncio.Future[Reply] = self._loop.create_future()
-        self._inbox.expect(invocation.request_id, lambda reply: _finish(waiting, reply))
+        self._inbox.expect(invocation.request_id, partial(_finish, waiting))
         self._watch.begin(waiting, call.gone, _patience_seconds(config))
         try:
-            await self._publish(invocation)
+            await self._broker.publish(invocation)
             reply = await waiting
         except (CallerGone, TimeoutError, asyncio.CancelledError) as error:
             await self._withdraw(invocation)

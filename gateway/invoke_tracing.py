@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import msgspec
+
 from broker.tracing import (
     Tracing,
     context_of,
@@ -12,28 +16,24 @@ from broker.tracing import (
 )
 from gateway.auth import Headers
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
-class CallSpan:
+
+class CallSpan(msgspec.Struct, frozen=True):
     """The gateway's span of one call; `carried` is its X-Amzn-Trace-Id and its traceparent."""
 
-    __slots__ = ("carried",)
-
-    def __init__(self, carried: tuple[str, str]) -> None:
-        self.carried = carried
+    carried: tuple[str, str]
 
     def end(self) -> None:
         """The call was answered."""
 
 
-class _RecordedSpan(CallSpan):
-    __slots__ = ("_span",)
-
-    def __init__(self, carried: tuple[str, str], span: object) -> None:
-        super().__init__(carried)
-        self._span = span
+class _RecordedSpan(CallSpan, frozen=True):
+    span: Span
 
     def end(self) -> None:
-        self._span.end()  # type: ignore[attr-defined]
+        self.span.end()
 
 
 class InvokeTracing:
