@@ -5,10 +5,9 @@ stay warm and the rest age out. An invocation that finds none asks for a new one
 free first: the new one, or one that another invocation gives back meanwhile; so a burst of short calls
 needs few environments. Capacity is memory: idle environments make room for others, oldest first.
 
-More busy processes than processors do not finish short runs sooner, they only cost switches: 64 environments
-taken in turn use three times the CPU of four. So where runs of a function may be as short as a fraction of
-a millisecond and enough of its environments are busy, an invocation waits for one of them, as long as runs
-go on ending, before it takes, or starts, another.
+Many more busy processes than processors do not finish short runs sooner; taken in turn, each finds its caches
+cold. So where runs of a function may be shorter than a millisecond and enough of its environments are busy, an
+invocation waits for one of them, as long as runs go on ending, before it takes, or starts, another.
 """
 
 from __future__ import annotations
