@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from broker.errors import BrokerError
 from broker.invocation import Invocation, Outcome, Pending, Reply
 
 Placement = Literal["delivered", "queued", "parked"]
@@ -67,8 +68,11 @@ class Delivery(Protocol):
         All of it happens or none where the technology can; else in the order `then`, `outcome`, forget.
         """
 
-    async def ack_lazily(self, outcome: Outcome | None = None) -> bool:
-        """Done, and nobody waits for the slot: as `ack`, but up to some milliseconds later, with others."""
+    def ack_lazily(self, outcome: Outcome | None = None) -> None:
+        """Done, and nobody waits for the slot: as `ack`, but some milliseconds later, together with others.
+
+        Returns at once; a lost connection is waited out. A consumer that closes finishes these first.
+        """
 
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
         """Give it back, to be delivered again no sooner than `delay_seconds` from now.
@@ -129,6 +133,12 @@ class Broker(Protocol):
 
         Raises Throttled (sync over the function's reserved concurrency) and BrokerUnavailable; after the
         latter the message may or may not have been accepted.
+        """
+
+    def submit(self, invocation: Invocation, refused: Callable[[BrokerError], None]) -> None:
+        """As `publish`, for who waits for the reply anyway: returns at once.
+
+        `refused` is called, on the loop, with what `publish` would have raised. Must not raise.
         """
 
     async def withdraw(self, invocation: Invocation) -> bool:

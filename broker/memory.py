@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from broker.errors import LeaseLost, Throttled
+from broker.errors import BrokerError, LeaseLost, Throttled
 from broker.interface import Depth, Placement, WorkerInfo
 from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
 
@@ -59,6 +59,12 @@ class MemoryBroker:
 
     async def publish(self, invocation: Invocation) -> Placement:
         return self._admit(_Message(invocation))
+
+    def submit(self, invocation: Invocation, refused: Callable[[BrokerError], None]) -> None:
+        try:
+            self._admit(_Message(invocation))
+        except Throttled as error:
+            refused(error)
 
     async def withdraw(self, invocation: Invocation) -> bool:
         waiting = (self._sync, self._async, self._gate(invocation.function_name).parked)
@@ -289,17 +295,22 @@ class MemoryDelivery:
         return self.message.losses
 
     async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
+        if not self._finish(outcome):
+            return False
+        for invocation in then:
+            await self.broker.publish(invocation)
+        return True
+
+    def _finish(self, outcome: Outcome | None) -> bool:
         if self.consumer.settle(self.invocation.request_id) is None:
             return False
         if outcome is not None:
             self.broker.store(outcome)
-        for invocation in then:
-            await self.broker.publish(invocation)
         self.broker.forget(self.invocation)
         return True
 
-    async def ack_lazily(self, outcome: Outcome | None = None) -> bool:
-        return await self.ack(outcome)
+    def ack_lazily(self, outcome: Outcome | None = None) -> None:
+        self._finish(outcome)
 
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
         if self.consumer.settle(self.invocation.request_id) is None:

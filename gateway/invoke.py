@@ -17,7 +17,7 @@ from functools import partial
 
 import msgspec
 
-from broker.errors import BrokerUnavailable, FunctionNotFound, Throttled
+from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound, Throttled
 from broker.interface import Broker, ReplyInbox
 from broker.invocation import Invocation, Reply, new_request_id, now_ms
 from broker.registry.interface import Registry
@@ -180,7 +180,7 @@ class Invoke:
         self._inbox.expect(invocation.request_id, partial(_finish, waiting))
         self._watch.begin(waiting, call.gone, _patience_seconds(config))
         try:
-            await self._broker.publish(invocation)
+            self._broker.submit(invocation, partial(_refuse, waiting))
             reply = await waiting
         except (CallerGone, TimeoutError, asyncio.CancelledError) as error:
             await self._withdraw(invocation)
@@ -203,6 +203,11 @@ class Invoke:
 def _finish(waiting: asyncio.Future[Reply], reply: Reply) -> None:
     if not waiting.done():
         waiting.set_result(reply)
+
+
+def _refuse(waiting: asyncio.Future[Reply], error: BrokerError) -> None:
+    if not waiting.done():
+        waiting.set_exception(error)
 
 
 def _refusal(error: ApiError, request_id: str) -> InvokeAnswer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ import uvloop
 from broker.code_store import CodeStore
 from broker.errors import BrokerUnavailable
 from broker.function_logs import RedisFunctionLogs
+from broker.garbage import settle_in
 from broker.redis_broker.broker import RedisBroker
 from broker.registry.redis_registry import RedisRegistry
 from broker.settings import Settings
@@ -58,8 +58,7 @@ async def _serve(settings: Settings, options: GatewayOptions, listener: socket.s
     tracing = Tracing.from_environ("gateway")
     async with _parts(settings, options, tracing) as parts:
         server = uvicorn.Server(_uvicorn_config(parts, options))
-        gc.collect()
-        gc.freeze()
+        settle_in()
         await server.serve(sockets=[listener])
     await asyncio.to_thread(tracing.close)
     return 0

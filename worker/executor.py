@@ -69,7 +69,7 @@ class Executor:
             await self._answer(invocation, verdict)
         else:
             await self._answer(invocation, verdict)
-            await delivery.ack_lazily()
+            delivery.ack_lazily()
 
     async def _execute_async(self, delivery: Delivery) -> None:
         if delivery.losses >= MOST_LOSSES:

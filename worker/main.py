@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ import uvloop
 from broker.code_store import CodeStore
 from broker.errors import BrokerError, BrokerUnavailable, LeaseLost
 from broker.function_logs import RedisFunctionLogs
+from broker.garbage import settle_in
 from broker.interface import Consumer
 from broker.redis_broker.broker import RedisBroker
 from broker.registry.redis_registry import RedisRegistry
@@ -61,8 +61,7 @@ async def _serve(settings: Settings, options: WorkerOptions) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     tracing = Tracing.from_environ("worker")
     async with _parts(settings, options, tracing) as (loop, consumer, pool):
-        gc.collect()
-        gc.freeze()
+        settle_in()
         log.info("worker_ready", extra={"epoch": consumer.epoch, "pid": os.getpid()})
         status = await _until_stopped(stop, loop, consumer, pool, options.drain_seconds)
     await asyncio.to_thread(tracing.close)

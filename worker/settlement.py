@@ -91,7 +91,8 @@ class Settlement:
         if status != "succeeded" and told is None:
             return await delivery.dead_letter(outcome)
         if told is None:
-            return await delivery.ack_lazily(outcome)
+            delivery.ack_lazily(outcome)
+            return True
         return await delivery.ack(outcome, then=[told])
 
     async def _tell(

@@ -11,7 +11,8 @@ MOST_IN_ONE_RUN = 128
 """A script holds up everybody else on the server while it runs."""
 
 Run = Callable[[list[Argument]], asyncio.Future[object]]
-Settled = asyncio.Future[object]
+OnAnswer = Callable[[object], None]
+"""Gets one group's answer, or the exception that the run raised; must not raise."""
 
 
 class Batch:
@@ -20,20 +21,33 @@ class Batch:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._loop = asyncio.get_running_loop()
-        self._gathered: list[tuple[tuple[Argument, ...], Settled]] = []
+        self._gathered: list[tuple[tuple[Argument, ...], OnAnswer]] = []
         self._due = False
 
-    def add(self, arguments: tuple[Argument, ...], within_seconds: float = 0.0) -> Settled:
-        """One group's answer, or what the run raised; sent in this tick, or `within_seconds`."""
-        settled: Settled = self._loop.create_future()
-        self._gathered.append((arguments, settled))
+    def add(self, arguments: tuple[Argument, ...]) -> asyncio.Future[object]:
+        """Send a group in this tick; the future has its answer, or raises what the run raised."""
+        settled: asyncio.Future[object] = self._loop.create_future()
+
+        def settle(answer: object) -> None:
+            if settled.done():
+                return
+            if isinstance(answer, BaseException):
+                settled.set_exception(answer)
+            else:
+                settled.set_result(answer)
+
+        self.send(arguments, settle)
+        return settled
+
+    def send(self, arguments: tuple[Argument, ...], on_answer: OnAnswer, within_seconds: float = 0.0) -> None:
+        """Send a group in this tick, or `within_seconds`."""
+        self._gathered.append((arguments, on_answer))
         if not within_seconds:
             if not self._due:
                 self._due = True
                 self._loop.call_soon(self._send)
         elif len(self._gathered) == 1:
             self._loop.call_later(within_seconds, self._send)
-        return settled
 
     def _send(self) -> None:
         self._due = False
@@ -41,17 +55,12 @@ class Batch:
         for start in range(0, len(gathered), MOST_IN_ONE_RUN):
             self._send_some(gathered[start : start + MOST_IN_ONE_RUN])
 
-    def _send_some(self, groups: list[tuple[tuple[Argument, ...], Settled]]) -> None:
-        def answered(answer: asyncio.Future[object]) -> None:
-            error = None if answer.cancelled() else answer.exception()
-            values = answer.result() if error is None and not answer.cancelled() else None
-            for index, (_, settled) in enumerate(groups):
-                if settled.done():
-                    continue
-                if isinstance(values, list):
-                    settled.set_result(values[index])
-                else:
-                    settled.set_exception(error or asyncio.CancelledError())
+    def _send_some(self, groups: list[tuple[tuple[Argument, ...], OnAnswer]]) -> None:
+        def answered(run: asyncio.Future[object]) -> None:
+            error = asyncio.CancelledError() if run.cancelled() else run.exception()
+            answers = run.result() if error is None else None
+            for index, (_, on_answer) in enumerate(groups):
+                on_answer(answers[index] if isinstance(answers, list) else error)
 
         arguments = [argument for group, _ in groups for argument in group]
         self._run(arguments).add_done_callback(answered)

@@ -7,14 +7,14 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from broker.errors import Throttled
+from broker.errors import BrokerError, BrokerUnavailable, Throttled
 from broker.interface import Depth, Placement, WorkerInfo
 from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
-from broker.redis_broker.batch import Batch
+from broker.redis_broker.batch import Batch, OnAnswer
 from broker.redis_broker.consumer import ConsumerOptions, RedisConsumer
 from broker.redis_broker.envelope import lane_class, publish_arguments
 from broker.redis_broker.inbox import RedisInbox, RedisReplies
@@ -47,6 +47,7 @@ class RedisBroker:
         self._inbox: RedisInbox | None = None
         self._janitor: asyncio.Task[None] | None = None
         self._inbox_opening = asyncio.Lock()
+        self._submitting: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         self._link = Link(self._url)
@@ -71,9 +72,37 @@ class RedisBroker:
         answer = await self._publishing.add(publish_arguments(invocation, self._options.lanes))
         placement = _PLACEMENTS.get(answer)
         if placement is None:
-            assert isinstance(answer, bytes)
-            raise Throttled(invocation.function_name, int(answer.partition(b":")[2]))
+            raise _throttled(invocation, answer)
         return placement
+
+    def submit(self, invocation: Invocation, refused: Callable[[BrokerError], None]) -> None:
+        def answered(answer: object) -> None:
+            if answer in _PLACEMENTS:
+                return
+            if isinstance(answer, bytes):
+                refused(_throttled(invocation, answer))
+            else:
+                refused(BrokerUnavailable(f"the message was not accepted: {answer}"))
+
+        arguments = publish_arguments(invocation, self._options.lanes)
+        if self._link.is_connected:
+            self._publishing.send(arguments, answered)
+        else:
+            self._submit_later(arguments, answered)
+
+    def _submit_later(self, arguments: tuple[Argument, ...], answered: OnAnswer) -> None:
+        """A restart of the server is waited out."""
+
+        async def later() -> None:
+            try:
+                await self._connected()
+                self._publishing.send(arguments, answered)
+            except BrokerUnavailable as error:
+                answered(error)
+
+        task = asyncio.create_task(later(), name="submit-later")
+        self._submitting.add(task)
+        task.add_done_callback(self._submitting.discard)
 
     async def withdraw(self, invocation: Invocation) -> bool:
         return await self._run("withdraw", *_named(invocation)) == 1
@@ -138,6 +167,11 @@ class RedisBroker:
 
     async def _connected(self) -> None:
         await self._link.connected(_PATIENCE_SECONDS)
+
+
+def _throttled(invocation: Invocation, answer: object) -> Throttled:
+    assert isinstance(answer, bytes)
+    return Throttled(invocation.function_name, int(answer.partition(b":")[2]))
 
 
 def _named(invocation: Invocation) -> tuple[str, str, str]:

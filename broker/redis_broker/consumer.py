@@ -56,6 +56,9 @@ class RedisConsumer:
         self._known: set[str] = set()
         self._arrived: deque[RedisDelivery] = deque()
         self._acknowledging = Batch(self._run_ack)
+        self._unacknowledged = 0
+        self._all_acknowledged: asyncio.Future[None] | None = None
+        self._retrying: set[asyncio.Task[None]] = set()
         self._wake: asyncio.Future[None] | None = None
         self._lost: LeaseLost | None = None
         self._stopped = False
@@ -91,6 +94,7 @@ class RedisConsumer:
         if self._renewing is None:
             return
         await self.stop()
+        await self._finish_acknowledging()
         for delivery in self._arrived:
             await delivery.release(0, charge=False)
         self._arrived.clear()
@@ -115,25 +119,58 @@ class RedisConsumer:
                 self._known.discard(invocation.request_id)
                 return answer == 1
 
-    async def acknowledge(
-        self, invocation: Invocation, outcome: Outcome | None, within_seconds: float
-    ) -> bool:
-        """Settle together with what else ends meanwhile: one script, one write to the disk."""
-        stored = b"" if outcome is None else _encode_outcome(outcome)
-        named = invocation.request_id, invocation.function_name, lane_class(invocation.kind)
+    async def acknowledge(self, invocation: Invocation, outcome: Outcome | None) -> bool:
+        """Settle together with what else is acknowledged in this tick."""
+        arguments = _ack_arguments(invocation, outcome)
         while True:
             try:
-                answer = await self._acknowledging.add((*named, stored), within_seconds)
+                answer = await self._acknowledging.add(arguments)
             except BrokerUnavailable:
                 await self._link.connected(_SETTLE_PATIENCE_SECONDS)
             else:
                 self._known.discard(invocation.request_id)
                 return answer == 1
 
-    @property
-    def lazy_seconds(self) -> float:
-        """How long an acknowledgement may wait: a full consumer gets nothing until it acknowledges."""
-        return 0.0 if len(self._known) >= self._capacity else _LAZY_SECONDS
+    def acknowledge_soon(self, invocation: Invocation, outcome: Outcome | None) -> None:
+        """Settle together with what else ends within a millisecond: one script, one write to the disk."""
+        # A full consumer gets nothing until it acknowledges.
+        within_seconds = 0.0 if len(self._known) >= self._capacity else _LAZY_SECONDS
+        self._unacknowledged += 1
+
+        def answered(answer: object) -> None:
+            if isinstance(answer, BaseException):
+                self._retry(invocation, outcome)
+            else:
+                self._known.discard(invocation.request_id)
+                self._acknowledged()
+
+        self._acknowledging.send(_ack_arguments(invocation, outcome), answered, within_seconds)
+
+    def _retry(self, invocation: Invocation, outcome: Outcome | None) -> None:
+        """The connection was lost: once more when it is back, or never, if another worker takes it over."""
+
+        async def again() -> None:
+            try:
+                await self._link.connected(_SETTLE_PATIENCE_SECONDS)
+                await self.acknowledge(invocation, outcome)
+            except BrokerUnavailable as error:
+                log.error("not_settled", extra={"request_id": invocation.request_id, "reason": str(error)})
+            finally:
+                self._retrying.discard(task)
+                self._acknowledged()
+
+        task = asyncio.get_running_loop().create_task(again(), name=f"ack-{invocation.request_id}")
+        self._retrying.add(task)
+
+    def _acknowledged(self) -> None:
+        self._unacknowledged -= 1
+        if not self._unacknowledged and self._all_acknowledged is not None:
+            _finish(self._all_acknowledged)
+
+    async def _finish_acknowledging(self) -> None:
+        if self._unacknowledged:
+            self._all_acknowledged = asyncio.get_running_loop().create_future()
+            await self._all_acknowledged
 
     def _run_ack(self, arguments: list[Argument]) -> asyncio.Future[object]:
         return self._run("ack", *self._fill(), self._options.outcome_ttl_seconds, *arguments)
@@ -246,7 +283,7 @@ class RedisDelivery:
 
     async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
         if not then:
-            return await self._consumer.acknowledge(self.invocation, outcome, 0.0)
+            return await self._consumer.acknowledge(self.invocation, outcome)
         options = self._consumer.options
         stored = b"" if outcome is None else _encode_outcome(outcome)
         follow = [part for one in then for part in publish_arguments(one, options.lanes)]
@@ -254,8 +291,8 @@ class RedisDelivery:
             "chain", self.invocation, stored, options.outcome_ttl_seconds, *follow
         )
 
-    async def ack_lazily(self, outcome: Outcome | None = None) -> bool:
-        return await self._consumer.acknowledge(self.invocation, outcome, self._consumer.lazy_seconds)
+    def ack_lazily(self, outcome: Outcome | None = None) -> None:
+        self._consumer.acknowledge_soon(self.invocation, outcome)
 
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
         return await self._consumer.settle(
@@ -269,6 +306,11 @@ class RedisDelivery:
         return await self._consumer.settle(
             "dead_letter", self.invocation, stored, options.outcome_ttl_seconds, options.most_dead_letters
         )
+
+
+def _ack_arguments(invocation: Invocation, outcome: Outcome | None) -> tuple[Argument, ...]:
+    stored = b"" if outcome is None else _encode_outcome(outcome)
+    return invocation.request_id, invocation.function_name, lane_class(invocation.kind), stored
 
 
 def _finish(future: asyncio.Future[None]) -> None:

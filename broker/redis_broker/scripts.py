@@ -72,18 +72,28 @@ local function busy(epoch)
   call('ZREM', idle, epoch)
 end
 
+-- The worker that was asked last, and how many more it can take: many messages may come in one run.
+local asked, room = false, 0
+
 local function hand_over(id, value, class)
   while true do
-    local epoch = call('ZREVRANGE', idle, 0, 0)[1]
-    if not epoch then return false end
-    local room = room_of(epoch)
+    if not asked then
+      asked = call('ZREVRANGE', idle, 0, 0)[1]
+      if not asked then return false end
+      room = room_of(asked)
+    end
+    local epoch = asked
     if room > 0 and push(epoch, class, id, value) > 0 then
       writing(class)
       call('SADD', home(class) .. ':held:' .. epoch, id)
-      if room == 1 then busy(epoch) end
+      room = room - 1
+      if room > 0 then return true end
+      busy(epoch)
+      asked = false
       return true
     end
     busy(epoch)
+    asked = false
   end
 end
 

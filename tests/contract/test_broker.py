@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 import pytest
 
-from broker.errors import LeaseLost, Throttled
+from broker.errors import BrokerError, LeaseLost, Throttled
 from broker.interface import Broker, Consumer, Delivery
 from broker.invocation import Invocation, Kind, Outcome, Pending, Reply, new_request_id, now_ms
 from broker.memory import MemoryBroker, MemoryConsumer
@@ -230,9 +230,38 @@ async def test_lazy_acknowledgements_end_messages_too(broker: Broker, consumer: 
     for _ in range(8):
         await broker.publish(invocation())
     held = await take(consumer, 8)
-    assert await asyncio.gather(*(delivery.ack_lazily() for delivery in held)) == [True] * 8
-    assert not await held[0].ack_lazily()
-    assert (await broker.depth()).running == 0
+    for delivery in held:
+        delivery.ack_lazily(outcome_of(delivery.invocation))
+
+    async def all_ended() -> bool:
+        return (await broker.depth()).running == 0
+
+    await eventually(all_ended)
+    ended = [await broker.outcome(delivery.invocation.request_id) for delivery in held]
+    assert all(isinstance(outcome, Outcome) for outcome in ended)
+
+
+async def test_what_is_submitted_arrives_and_what_is_refused_is_told(
+    broker: Broker, consumer: Consumer
+) -> None:
+    await broker.set_limit("f", 1)
+    refusals: asyncio.Queue[BrokerError] = asyncio.Queue()
+    first = invocation("sync")
+    broker.submit(first, refusals.put_nowait)
+    assert (await take_one(consumer)).invocation == first
+    assert refusals.empty()
+    broker.submit(invocation("sync"), refusals.put_nowait)
+    async with asyncio.timeout(WAIT_SECONDS):
+        assert isinstance(await refusals.get(), Throttled)
+
+
+async def test_closing_finishes_lazy_acknowledgements_first(harness: Harness, broker: Broker) -> None:
+    leaving = await (await harness.broker()).consumer(capacity=8)
+    sent = invocation()
+    await broker.publish(sent)
+    (await take_one(leaving)).ack_lazily(outcome_of(sent))
+    await leaving.close()
+    assert isinstance(await broker.outcome(sent.request_id), Outcome)
 
 
 async def test_an_unknown_request_id_has_no_outcome(broker: Broker) -> None:

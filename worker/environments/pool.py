@@ -6,8 +6,8 @@ free first: the new one, or one that another invocation gives back meanwhile; so
 needs few environments. Capacity is memory: idle environments make room for others, oldest first.
 
 Many more busy processes than processors do not finish short runs sooner; taken in turn, each finds its caches
-cold. So where runs of a function may be shorter than a millisecond and enough of its environments are busy, an
-invocation waits for one of them, as long as runs go on ending, before it takes, or starts, another.
+cold. So where runs of a function may be shorter than a millisecond and enough of its environments are busy,
+an invocation waits for one of them, as long as runs go on ending, before it takes, or starts, another.
 """
 
 from __future__ import annotations
