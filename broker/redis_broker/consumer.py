@@ -13,7 +13,7 @@ import logging
 import random
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -23,13 +23,16 @@ from broker.invocation import Invocation, Outcome, now_ms
 from broker.redis_broker.batch import Batch
 from broker.redis_broker.envelope import Received, Undecodable, lane_class, publish_arguments, read
 from broker.redis_broker.link import Link, volatile_prefix
-from broker.redis_broker.wire import Argument
+from broker.redis_broker.wire import Argument, CommandFailed
 
 log = logging.getLogger(__name__)
 
 _encode_outcome = msgspec.msgpack.Encoder().encode
 _SETTLE_PATIENCE_SECONDS = 60.0
 _LAZY_SECONDS = 0.001
+_PAUSE_SECONDS = 1.0
+_LAST_ACK_SECONDS = 5.0
+"""How long a consumer that closes tries to acknowledge; what is left then runs once more elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,28 +111,31 @@ class RedisConsumer:
         await self._run("reclaim")
 
     async def settle(self, script: str, invocation: Invocation, *arguments: Argument) -> bool:
-        """Run a settling script, again after a lost connection: each is fenced, so twice is once."""
+        """Run a settling script until Redis has done it: each is fenced, so twice is once."""
         named = invocation.request_id, invocation.function_name, lane_class(invocation.kind)
-        while True:
-            try:
-                answer = await self._run(script, *named, *self._fill(), *arguments)
-            except BrokerUnavailable:
-                await self._link.connected(_SETTLE_PATIENCE_SECONDS)
-            else:
-                self._known.discard(invocation.request_id)
-                return answer == 1
+        return await self._insist(invocation, lambda: self._run(script, *named, *self._fill(), *arguments))
 
     async def acknowledge(self, invocation: Invocation, outcome: Outcome | None) -> bool:
         """Settle together with what else is acknowledged in this tick."""
         arguments = _ack_arguments(invocation, outcome)
-        while True:
-            try:
-                answer = await self._acknowledging.add(arguments)
-            except BrokerUnavailable:
-                await self._link.connected(_SETTLE_PATIENCE_SECONDS)
-            else:
-                self._known.discard(invocation.request_id)
-                return answer == 1
+        return await self._insist(invocation, lambda: self._acknowledging.add(arguments))
+
+    async def _insist(self, invocation: Invocation, attempt: Callable[[], asyncio.Future[object]]) -> bool:
+        """Try until it is done. Raises BrokerUnavailable after a long outage; then, as the message is no
+        longer known here, a renewal finds it held and it is run once more."""
+        try:
+            while True:
+                try:
+                    return await attempt() == 1
+                except BrokerUnavailable:
+                    await self._link.connected(_SETTLE_PATIENCE_SECONDS)
+                except CommandFailed as error:  # a server out of memory, most likely
+                    log.error(
+                        "not_settled_yet", extra={"request_id": invocation.request_id, "reason": str(error)}
+                    )
+                    await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            self._known.discard(invocation.request_id)
 
     def acknowledge_soon(self, invocation: Invocation, outcome: Outcome | None) -> None:
         """Settle together with what else ends within a millisecond: one script, one write to the disk."""
@@ -147,11 +153,10 @@ class RedisConsumer:
         self._acknowledging.send(_ack_arguments(invocation, outcome), answered, within_seconds)
 
     def _retry(self, invocation: Invocation, outcome: Outcome | None) -> None:
-        """The connection was lost: once more when it is back, or never, if another worker takes it over."""
+        """The connection was lost, or Redis refused: again until it is done."""
 
         async def again() -> None:
             try:
-                await self._link.connected(_SETTLE_PATIENCE_SECONDS)
                 await self.acknowledge(invocation, outcome)
             except BrokerUnavailable as error:
                 log.error("not_settled", extra={"request_id": invocation.request_id, "reason": str(error)})
@@ -170,7 +175,9 @@ class RedisConsumer:
     async def _finish_acknowledging(self) -> None:
         if self._unacknowledged:
             self._all_acknowledged = asyncio.get_running_loop().create_future()
-            await self._all_acknowledged
+            await asyncio.wait([self._all_acknowledged], timeout=_LAST_ACK_SECONDS)
+        for task in self._retrying:
+            task.cancel()
 
     def _run_ack(self, arguments: list[Argument]) -> asyncio.Future[object]:
         return self._run("ack", *self._fill(), self._options.outcome_ttl_seconds, *arguments)

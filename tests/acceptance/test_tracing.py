@@ -100,8 +100,7 @@ def test_an_invocation_is_one_trace_from_the_gateway_to_the_handler(
     steps = [spans[name] for name in ("queue", "environment", "handler")]
     assert root.start_time_unix_nano - 2_000_000 <= steps[0].start_time_unix_nano
     assert all(
-        before.end_time_unix_nano <= after.start_time_unix_nano
-        for before, after in itertools.pairwise(steps)
+        before.end_time_unix_nano <= after.start_time_unix_nano for before, after in itertools.pairwise(steps)
     )
     assert steps[-1].end_time_unix_nano <= root.end_time_unix_nano
 
