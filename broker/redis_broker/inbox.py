@@ -24,6 +24,8 @@ INLINE_BYTES = 256 * 1024
 _STORED_TTL_MS = 60_000
 _RESEND_SECONDS = 0.2
 _RESENDS = 25
+_GRACE_SECONDS = 5.0
+_LOST = b"The broker restarted while the function was called; it may have run."
 
 
 class RedisInbox:
@@ -33,10 +35,24 @@ class RedisInbox:
         self._link = link
         self._address = address
         self._waiting: dict[str, Callable[[Reply], None]] = {}
+        self._run_id = ""
 
     async def open(self) -> None:
         """Listen for replies."""
         await self._link.subscribe(self._address, self._arrived)
+        self._run_id = self._link.run_id
+        self._link.on_connected(self._reconnected)
+
+    async def _reconnected(self) -> None:
+        """A server that restarted has forgotten all sync invocations. Those that a worker has are answered
+        soon; the callers of the others are told."""
+        if self._link.run_id != self._run_id:
+            self._run_id = self._link.run_id
+            asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._give_up, list(self._waiting))
+
+    def _give_up(self, request_ids: list[str]) -> None:
+        for request_id in request_ids:
+            self._deliver(Reply(request_id, _LOST, "Platform"))
 
     @property
     def address(self) -> str:

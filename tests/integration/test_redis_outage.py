@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from broker.errors import BrokerUnavailable
@@ -164,6 +165,20 @@ async def _whoever_gets_it(one: Consumer, other: Consumer) -> Delivery:
             for consumer in (one, other):
                 if got := await consumer.receive(1, 0.05):
                     return got[0]
+
+
+async def test_callers_whose_invocation_was_lost_with_the_server_are_told(
+    server: RedisServer, broker: RedisBroker
+) -> None:
+    inbox = await broker.inbox()
+    told: asyncio.Queue[Reply] = asyncio.Queue()
+    sent = msgspec.structs.replace(invocation("sync"), reply_to=inbox.address)
+    inbox.expect(sent.request_id, told.put_nowait)
+    await broker.publish(sent)
+    await asyncio.to_thread(server.restart)
+    async with asyncio.timeout(WITHIN_SECONDS):
+        reply = await told.get()
+    assert (reply.request_id, reply.failure) == (sent.request_id, "Platform")
 
 
 async def test_sync_invocations_never_reach_the_disk_and_are_forgotten_with_the_server(
