@@ -171,6 +171,14 @@ async def test_the_interpreter_looks_as_on_lambda(bench: Workbench) -> None:
     assert (await leaving.run()).outcome == Exited("exit status 3")
 
 
+async def test_the_main_module_is_none_of_ours(bench: Workbench) -> None:
+    body = "import __main__; return [__main__.__name__, hasattr(__main__, '__file__')]"
+    assert await value_of(bench, "app.handler", app=f"def handler(event, context):\n    {body}\n") == [
+        "__main__",
+        False,
+    ]
+
+
 async def test_processes_and_threads_of_the_function_work(bench: Workbench) -> None:
     text = (
         "import multiprocessing, os, random, subprocess, sys, uuid\n"

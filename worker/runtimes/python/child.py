@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 import traceback
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -70,6 +71,7 @@ class Child:
         gc.enable()
         open_streams()
         sys.argv = ["bootstrap"]
+        _hide_start_script()
         prepare_path(request["confinement"]["task_root"], request["library"])
         loop = FunctionLoop(channel, self._log, Encoding(request["version"]))
         try:
@@ -113,6 +115,17 @@ def _for_each_above(last: int, action: Callable[[int], None]) -> None:
                 # The listing's own descriptor is closed by now.
                 if error.errno != errno.EBADF:
                     raise
+
+
+def _hide_start_script() -> None:
+    """Give the function a main module without a file.
+
+    `multiprocessing` runs the main module's file again in processes that it spawns; ours is none of the
+    function's business, and may lie where the function cannot read it.
+    """
+    start = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.modules["_lightswitch_start"] = start  # its frames are below us
 
 
 def _set_environment(variables: dict[str, str]) -> None:
