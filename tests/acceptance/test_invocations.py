@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.acceptance.functions import attempts, call, deploy, failing_call, reserved
+from tests.acceptance.functions import attempts, call, deploy, failing_call, reserved, signed_get
 from tests.deployment_packages import package
 from tests.live_system import LiveSystem
 
@@ -213,12 +213,12 @@ class TestThrottling:
     def test_calls_above_the_reserved_concurrency_are_throttled(self, system: LiveSystem) -> None:
         with reserved(system, NAME, 2), ThreadPoolExecutor(8) as callers:
             running = [callers.submit(call, system, NAME, {"do": "sleep", "seconds": 1.5}) for _ in range(2)]
-            for _ in attempts("a throttled call"):
-                try:
-                    call(system, NAME, {})
-                except ClientError as error:
-                    throttled = error.response
+            for _ in attempts("two calls that run"):
+                if signed_get(system, "/lightswitch/v1/depth")["running"] >= 2:
                     break
+            with pytest.raises(ClientError) as refusal:
+                call(system, NAME, {})
+            throttled = refusal.value.response
             assert throttled["ResponseMetadata"]["HTTPStatusCode"] == 429
             assert throttled["Error"]["Code"] == "TooManyRequestsException"
             assert throttled["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
