@@ -14,11 +14,9 @@ import uvicorn
 import uvloop
 
 from broker.code_store import CodeStore
+from broker.connections import connected
 from broker.errors import BrokerUnavailable
-from broker.function_logs import RedisFunctionLogs
 from broker.garbage import settle_in
-from broker.redis_broker.broker import RedisBroker
-from broker.registry.redis_registry import RedisRegistry
 from broker.settings import Settings
 from broker.tracing import Tracing
 from gateway.app import Parts, create_app
@@ -86,15 +84,8 @@ def _uvicorn_config(parts: Parts, options: GatewayOptions) -> uvicorn.Config:
 async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) -> AsyncIterator[Parts]:
     """Open everything in order; close it in the other."""
     async with contextlib.AsyncExitStack() as stack:
-        broker = RedisBroker(settings.redis_url, settings.namespace, settings.lanes)
-        await broker.start()
-        stack.push_async_callback(broker.close)
-        registry = RedisRegistry(settings.redis_url, settings.namespace)
-        await registry.start()
-        stack.push_async_callback(registry.close)
-        logs = RedisFunctionLogs(settings.redis_url, settings.namespace)
-        await logs.start()
-        stack.push_async_callback(logs.close)
+        opened = await stack.enter_async_context(connected(settings))
+        broker, registry, logs = opened.broker, opened.registry, opened.logs
         credentials = [Credentials(key, secret) for key, secret in options.credentials.items()]
         verifier = SignatureVerifier(credentials, settings.region)
         names = FunctionNames(settings.region, settings.account_id)

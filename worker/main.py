@@ -13,12 +13,10 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from broker.code_store import CodeStore
+from broker.connections import connected
 from broker.errors import BrokerError, BrokerUnavailable, LeaseLost
-from broker.function_logs import RedisFunctionLogs
 from broker.garbage import settle_in
 from broker.interface import Consumer
-from broker.redis_broker.broker import RedisBroker
-from broker.registry.redis_registry import RedisRegistry
 from broker.settings import Settings
 from broker.tracing import Tracing
 from worker.code_cache import CodeCache
@@ -93,15 +91,8 @@ async def _parts(
 ) -> AsyncIterator[tuple[Loop, Consumer, Pool]]:
     """Open everything in order; close it in the other."""
     async with contextlib.AsyncExitStack() as stack:
-        broker = RedisBroker(settings.redis_url, settings.namespace, settings.lanes)
-        await broker.start()
-        stack.push_async_callback(broker.close)
-        registry = RedisRegistry(settings.redis_url, settings.namespace)
-        await registry.start()
-        stack.push_async_callback(registry.close)
-        logs = RedisFunctionLogs(settings.redis_url, settings.namespace)
-        await logs.start()
-        stack.push_async_callback(logs.close)
+        opened = await stack.enter_async_context(connected(settings))
+        broker, registry, logs = opened.broker, opened.registry, opened.logs
         factory = ProcessEnvironmentFactory(
             settings.data_dir / "environments",
             library_directory=settings.data_dir / "runtime",

@@ -1,0 +1,38 @@
+"""What every serving process opens first: the broker, the registry, the functions' logs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from broker.function_logs import RedisFunctionLogs
+from broker.redis_broker.broker import RedisBroker
+from broker.registry.redis_registry import RedisRegistry
+from broker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """All on the Redis that the settings name."""
+
+    broker: RedisBroker
+    registry: RedisRegistry
+    logs: RedisFunctionLogs
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[Connections]:
+    """Open them in order; close them in the other. Raises BrokerUnavailable."""
+    async with contextlib.AsyncExitStack() as stack:
+        broker = RedisBroker(settings.redis_url, settings.namespace, settings.lanes)
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        registry = RedisRegistry(settings.redis_url, settings.namespace)
+        await registry.start()
+        stack.push_async_callback(registry.close)
+        logs = RedisFunctionLogs(settings.redis_url, settings.namespace)
+        await logs.start()
+        stack.push_async_callback(logs.close)
+        yield Connections(broker, registry, logs)
