@@ -18,6 +18,10 @@ Placement = Literal["delivered", "queued", "parked"]
 """Where a published message went: straight to a worker, on a lane, or behind its concurrency gate."""
 
 
+STREAM_WINDOW_BYTES = 256 * 1024
+"""How far a streamed reply may be ahead of who reads it."""
+
+
 class Depth(msgspec.Struct, frozen=True):
     """How much work the broker holds, for autoscalers and operators."""
 
@@ -105,6 +109,47 @@ class Consumer(Protocol):
         """Release all that is unsettled, uncharged, and sign off. Idempotent."""
 
 
+class ReplyStream(Protocol):
+    """The answering end of a reply that goes out bit by bit: bytes in their order, then one `Reply`.
+
+    Nothing here waits or fails. What is written is kept until the asker has read it, through outages of the
+    server too; once the asker is gone, all is dropped and there is always room.
+    """
+
+    @property
+    def has_room(self) -> bool:
+        """False while the asker is STREAM_WINDOW_BYTES behind: write no more until `when_room` calls."""
+
+    def when_room(self, resume: Callable[[], None]) -> None:
+        """Call `resume` once, on the loop, as soon as there is room. Must not raise."""
+
+    def write(self, chunk: bytes) -> None:
+        """The next bytes. What is written in one tick of the loop may arrive as one piece."""
+
+    def end(self, reply: Reply) -> None:
+        """The last word, delivered after all that was written; `streamed_bytes` is filled in here.
+
+        Its payload is empty, or says what went wrong where `failure` is set.
+        """
+
+
+class IncomingStream(Protocol):
+    """The asking end of such a reply. A worker that answers at once sends the `Reply` alone."""
+
+    @property
+    def content_type(self) -> str:
+        """What the function says that its bytes are; known with the first of them."""
+
+    async def read(self) -> bytes | Reply:
+        """The next bytes, or the `Reply` after which nothing comes. Reading on frees what was read before.
+
+        Cancelling loses nothing.
+        """
+
+    def close(self) -> None:
+        """Read no more; the writer is told. Idempotent."""
+
+
 class ReplyInbox(Protocol):
     """Where replies for this process arrive."""
 
@@ -114,6 +159,9 @@ class ReplyInbox(Protocol):
 
     def expect(self, request_id: str, deliver: Callable[[Reply], None]) -> None:
         """Call `deliver` once, on the loop, when the reply comes. Must not raise."""
+
+    def expect_stream(self, request_id: str) -> IncomingStream:
+        """Wait for the reply to an invocation with `takes_stream`; close what is returned."""
 
     def forget(self, request_id: str) -> None:
         """No longer wait; unknown ids are fine."""
@@ -154,6 +202,9 @@ class Broker(Protocol):
 
     async def reply(self, reply_to: str, reply: Reply) -> None:
         """Answer a caller. A caller that is gone is no error."""
+
+    def stream(self, reply_to: str, request_id: str, content_type: str = "") -> ReplyStream:
+        """Answer a caller bit by bit; only where `Invocation.takes_stream` says that it reads so."""
 
     async def outcome(self, request_id: str) -> Outcome | Pending | None:
         """How an async invocation ended; None where the id is unknown or its record has expired."""

@@ -50,6 +50,8 @@ class Invocation(msgspec.Struct, frozen=True, array_like=True):
     """Alias or version as asked for; picks the event invoke config."""
     hops: int = 0
     """Invocations that led to this one (destinations, chains)."""
+    takes_stream: bool = False
+    """The caller reads the reply bit by bit, if the function writes it so."""
 
 
 Failure = Literal["", "Unhandled", "Handled", "Platform"]
@@ -68,6 +70,8 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     executed_version: str = LATEST
     log_tail: bytes = b""
     """The last 4 KB of the invocation's log, only where `Invocation.log_tail` asked for it."""
+    streamed_bytes: int = 0
+    """How much came before this, bit by bit; `payload` then has an error document or nothing."""
 
 
 Status = Literal["succeeded", "failed", "expired"]

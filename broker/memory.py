@@ -15,6 +15,7 @@ import msgspec
 from broker.errors import BrokerError, LeaseLost, Throttled
 from broker.interface import Depth, Placement, WorkerInfo
 from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
+from broker.memory_inbox import MemoryInbox, MemoryReplyStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,9 @@ class MemoryBroker:
     async def reply(self, reply_to: str, reply: Reply) -> None:
         if reply_to in self._inboxes:
             self._inboxes[reply_to].deliver(reply)
+
+    def stream(self, reply_to: str, request_id: str, content_type: str = "") -> MemoryReplyStream:
+        return MemoryReplyStream(self._inboxes.get(reply_to), request_id, content_type)
 
     async def outcome(self, request_id: str) -> Outcome | Pending | None:
         if request_id in self._outcomes:
@@ -326,26 +330,3 @@ class MemoryDelivery:
         self.broker.dead_letters.append(self.invocation)
         self.broker.forget(self.invocation)
         return True
-
-
-class MemoryInbox:
-    """Implements `broker.interface.ReplyInbox`."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._deliver: dict[str, Callable[[Reply], None]] = {}
-
-    @property
-    def address(self) -> str:
-        return self._address
-
-    def expect(self, request_id: str, deliver: Callable[[Reply], None]) -> None:
-        self._deliver[request_id] = deliver
-
-    def forget(self, request_id: str) -> None:
-        self._deliver.pop(request_id, None)
-
-    def deliver(self, reply: Reply) -> None:
-        """Hand a reply to whoever waits for it."""
-        if (deliver := self._deliver.pop(reply.request_id, None)) is not None:
-            deliver(reply)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from worker.environments.interface import EnvironmentSpec, RunResult, Work
 from worker.environments.process_environment import ProcessEnvironment
@@ -37,10 +37,14 @@ class Tried:
     output: bytearray = field(default_factory=bytearray)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, payload: bytes = b"{}", *, seconds: float = 20, **work: str) -> RunResult:
+    async def run(self, payload: bytes = b"{}", *, seconds: float = 20, **work: Any) -> RunResult:
         """Run with a deadline in `seconds`."""
         deadline_ms = int((time.time() + seconds) * 1000)
-        details = {"request_id": "7b1c9f5e-0000-4000-8000-000000000001", "invoked_arn": FUNCTION_ARN, **work}
+        details: dict[str, Any] = {
+            "request_id": "7b1c9f5e-0000-4000-8000-000000000001",
+            "invoked_arn": FUNCTION_ARN,
+            **work,
+        }
         return await self.environment.run(Work(payload=payload, deadline_ms=deadline_ms, **details))
 
 

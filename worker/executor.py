@@ -16,6 +16,7 @@ from worker.functions import Function, Functions
 from worker.metering import Usage
 from worker.run_tracing import RunTracing
 from worker.settlement import Settlement
+from worker.streamed_response import StreamedResponse
 from worker.verdict import Verdict, of_failed_init, of_platform, of_run
 
 log = logging.getLogger(__name__)
@@ -62,13 +63,14 @@ class Executor:
         if now_ms() >= invocation.deadline_ms:
             await delivery.ack()
             return
-        verdict, function = await self._run(delivery)
+        sink = StreamedResponse(self._broker, invocation) if invocation.takes_stream else None
+        verdict, function = await self._run(delivery, sink)
         if function is not None and function.record.reserved_concurrency is not None:
             # Whoever calls again as soon as it is answered must find the slot free.
             await delivery.ack()
-            await self._answer(invocation, verdict)
+            await self._answer(invocation, verdict, sink)
         else:
-            await self._answer(invocation, verdict)
+            await self._answer(invocation, verdict, sink)
             delivery.ack_lazily()
 
     async def _execute_async(self, delivery: Delivery) -> None:
@@ -85,7 +87,9 @@ class Executor:
         else:
             await self._settlement.settle(delivery, verdict, record)
 
-    async def _run(self, delivery: Delivery) -> tuple[Verdict, Function | None]:
+    async def _run(
+        self, delivery: Delivery, sink: StreamedResponse | None = None
+    ) -> tuple[Verdict, Function | None]:
         invocation = delivery.invocation
         received_ns = self._tracing.now_ns()
         function: Function | None = None
@@ -93,7 +97,7 @@ class Executor:
             function = await self._functions.resolve(invocation)
             if invocation.kind == "async" and (unrun := self._settlement.unrun(delivery, function.record)):
                 return Verdict(b"", "Unhandled", unrun), function
-            return await self._run_somewhere(function, invocation, received_ns), function
+            return await self._run_somewhere(function, invocation, received_ns, sink), function
         except NotStarted as error:
             return _not_started(error, invocation), function
         except FunctionNotFound as error:
@@ -102,16 +106,23 @@ class Executor:
             log.error("not_run", extra={"request_id": invocation.request_id, "reason": str(error)})
             return of_platform(str(error)), function
 
-    async def _run_somewhere(self, function: Function, invocation: Invocation, received_ns: int) -> Verdict:
+    async def _run_somewhere(
+        self, function: Function, invocation: Invocation, received_ns: int, sink: StreamedResponse | None
+    ) -> Verdict:
         while True:
             place = await self._pool.acquire(function.key, function.spec)
             try:
-                return await self._run_in(place, function, invocation, received_ns)
+                return await self._run_in(place, function, invocation, received_ns, sink)
             except NotRun:
                 continue  # it had died unnoticed: the next one
 
     async def _run_in(
-        self, place: Place, function: Function, invocation: Invocation, received_ns: int
+        self,
+        place: Place,
+        function: Function,
+        invocation: Invocation,
+        received_ns: int,
+        sink: StreamedResponse | None,
     ) -> Verdict:
         spec, journal = function.spec, place.journal
         request_id = invocation.request_id
@@ -126,6 +137,7 @@ class Executor:
             invocation.invoked_arn,
             invocation.trace_header,
             invocation.client_context,
+            sink,
         )
         run_ms: float | None = None
         try:
@@ -141,11 +153,16 @@ class Executor:
         self._tracing.record(invocation, spec, verdict, received_ns, started_ns, init_ms if fresh else None)
         return replace(verdict, log_tail=tail) if tail else verdict
 
-    async def _answer(self, invocation: Invocation, verdict: Verdict) -> None:
+    async def _answer(
+        self, invocation: Invocation, verdict: Verdict, sink: StreamedResponse | None = None
+    ) -> None:
         if invocation.reply_to:
             reply = Reply(
                 invocation.request_id, verdict.payload, verdict.failure, invocation.version, verdict.log_tail
             )
+            if sink is not None and sink.begun:
+                sink.end(reply)
+                return
             await self._broker.reply(invocation.reply_to, reply)
 
     async def _fail(self, delivery: Delivery) -> None:

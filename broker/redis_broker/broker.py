@@ -20,6 +20,7 @@ from broker.redis_broker.envelope import lane_class, publish_arguments
 from broker.redis_broker.inbox import RedisInbox, RedisReplies
 from broker.redis_broker.janitor import Janitor
 from broker.redis_broker.link import Link
+from broker.redis_broker.stream_writer import RedisReplyStream, RedisReplyStreams
 from broker.redis_broker.wire import Argument
 
 _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
@@ -53,6 +54,7 @@ class RedisBroker:
         self._link = Link(self._url)
         await self._link.open()
         self._replies = RedisReplies(self._link, self._options.namespace)
+        self._streams = RedisReplyStreams(self._link, self._replies, self._options.namespace)
         self._publishing = Batch(self._run_publish)
         janitor = Janitor(self._link, self._replies, self._options.namespace)
         self._janitor = asyncio.create_task(janitor.run(), name="janitor")
@@ -125,6 +127,9 @@ class RedisBroker:
 
     async def reply(self, reply_to: str, reply: Reply) -> None:
         self._replies.send(reply_to, reply)
+
+    def stream(self, reply_to: str, request_id: str, content_type: str = "") -> RedisReplyStream:
+        return self._streams.open(reply_to, request_id, content_type)
 
     async def outcome(self, request_id: str) -> Outcome | Pending | None:
         namespace = self._options.namespace

@@ -11,6 +11,8 @@ import msgspec
 from broker.errors import BrokerUnavailable
 from broker.invocation import Reply
 from broker.redis_broker.link import Link
+from broker.redis_broker.stream_frames import CHUNK_PREFIX, Progress, decode_chunk, encode_progress
+from broker.redis_broker.stream_reader import RedisIncomingStream
 from broker.redis_broker.wire import CommandFailed
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,8 @@ _decode_one = msgspec.msgpack.Decoder(Reply).decode
 
 INLINE_BYTES = 256 * 1024
 """A larger reply is stored and fetched: Redis drops subscribers that lag by some tens of megabytes."""
+_STORED_PREFIX = b"stored:"
+_SPECIAL = (CHUNK_PREFIX, _STORED_PREFIX)
 _STORED_TTL_MS = 60_000
 _RESEND_SECONDS = 0.2
 _RESENDS = 25
@@ -35,6 +39,7 @@ class RedisInbox:
         self._link = link
         self._address = address
         self._waiting: dict[str, Callable[[Reply], None]] = {}
+        self._streams: dict[str, RedisIncomingStream] = {}
         self._run_id = ""
 
     async def open(self) -> None:
@@ -45,14 +50,18 @@ class RedisInbox:
 
     async def _reconnected(self) -> None:
         """A server that restarted has forgotten all sync invocations. Those that a worker has are answered
-        soon; the callers of the others are told."""
+        soon; the callers of the others are told. Streams go on where they were."""
+        for stream in list(self._streams.values()):
+            stream.reconnected()
         if self._link.run_id != self._run_id:
             self._run_id = self._link.run_id
             asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._give_up, list(self._waiting))
 
     def _give_up(self, request_ids: list[str]) -> None:
         for request_id in request_ids:
-            self._deliver(Reply(request_id, _LOST, "Platform"))
+            stream = self._streams.get(request_id)
+            if stream is None or stream.heard_in != self._run_id:
+                self._deliver(Reply(request_id, _LOST, "Platform"))
 
     @property
     def address(self) -> str:
@@ -61,12 +70,21 @@ class RedisInbox:
     def expect(self, request_id: str, deliver: Callable[[Reply], None]) -> None:
         self._waiting[request_id] = deliver
 
+    def expect_stream(self, request_id: str) -> RedisIncomingStream:
+        stream = self._streams[request_id] = RedisIncomingStream(request_id, self._report, self.forget)
+        self.expect(request_id, stream.end)
+        return stream
+
     def forget(self, request_id: str) -> None:
         self._waiting.pop(request_id, None)
+        self._streams.pop(request_id, None)
 
     def _arrived(self, body: bytes) -> None:
-        if body.startswith(b"stored:"):
-            self._fetch(body[7:])
+        if body.startswith(_SPECIAL):
+            if body.startswith(CHUNK_PREFIX):
+                self._take_chunk(body[len(CHUNK_PREFIX) :])
+            else:
+                self._fetch(body[len(_STORED_PREFIX) :])
             return
         try:
             replies = _decode(body)
@@ -80,6 +98,20 @@ class RedisInbox:
         deliver = self._waiting.pop(reply.request_id, None)
         if deliver is not None:
             deliver(reply)
+
+    def _take_chunk(self, body: bytes) -> None:
+        try:
+            chunk = decode_chunk(body)
+        except msgspec.MsgspecError:
+            log.error("chunk_undecodable", extra={"chunk_bytes": len(body)})
+            return
+        if (stream := self._streams.get(chunk.request_id)) is not None:
+            stream.take(chunk, self._run_id)
+        else:
+            self._report(chunk.writer, Progress(chunk.request_id, 0, 0, closed=True))
+
+    def _report(self, writer: str, progress: Progress) -> None:
+        self._link.call("PUBLISH", writer, encode_progress(progress)).add_done_callback(_ignore)
 
     def _fetch(self, key: bytes) -> None:
         def fetched(answer: asyncio.Future[object]) -> None:
@@ -118,7 +150,7 @@ class RedisReplies:
     def _store(self, reply_to: str, reply: Reply) -> None:
         key = f"{self._namespace}:reply:{reply.request_id}"
         self._link.call("SET", key, _encode(reply), "PX", _STORED_TTL_MS).add_done_callback(_observe)
-        self._publish(reply_to, b"stored:" + key.encode(), _RESENDS)
+        self._publish(reply_to, _STORED_PREFIX + key.encode(), _RESENDS)
 
     def _publish(self, reply_to: str, body: bytes, resends: int) -> None:
         """Publish; while nobody listens (the asker reconnects, or is gone) try again for some seconds."""
@@ -139,3 +171,9 @@ class RedisReplies:
 def _observe(answer: asyncio.Future[object]) -> None:
     if not answer.cancelled() and isinstance(error := answer.exception(), (BrokerUnavailable, CommandFailed)):
         log.warning("reply_not_stored", extra={"reason": str(error)})
+
+
+def _ignore(answer: asyncio.Future[object]) -> None:
+    """A report that was lost with the connection is made again: the writer asks by sending once more."""
+    if not answer.cancelled():
+        answer.exception()

@@ -107,6 +107,12 @@ class Link:
         self._channels[channel.encode()] = on_message
         await self.call("SUBSCRIBE", channel)
 
+    def subscribe_soon(self, channel: str, on_message: OnMessage) -> None:
+        """As `subscribe`, at the latest with the next connection."""
+        self._channels[channel.encode()] = on_message
+        if self._wire is not None:
+            self._wire.send(("SUBSCRIBE", channel), lambda answer: None)
+
     def on_connected(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Await `callback` after each reconnect, before `connected` returns."""
         self._on_connected.append(callback)

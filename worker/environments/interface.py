@@ -36,6 +36,23 @@ class EnvironmentSpec:
     log_group: str
 
 
+class ResponseSink(Protocol):
+    """Where a runtime's response goes while it is being written."""
+
+    def begin(self, content_type: str) -> None:
+        """The runtime streams; called once, before the first `write`."""
+
+    def write(self, chunk: bytes) -> None:
+        """The next bytes, as they came."""
+
+    @property
+    def has_room(self) -> bool:
+        """False while the reader is too far behind; then ask `when_room`."""
+
+    def when_room(self, resume: Callable[[], None]) -> None:
+        """Call once, on the loop, as soon as there is room."""
+
+
 class Work(msgspec.Struct, frozen=True):
     """One run: what the Runtime API's `next` hands to the runtime."""
 
@@ -46,10 +63,12 @@ class Work(msgspec.Struct, frozen=True):
     invoked_arn: str
     trace_header: str = ""
     client_context: str = ""
+    sink: ResponseSink | None = None
+    """Takes a streamed response; without it such a response is collected and returned whole."""
 
 
 class Succeeded(msgspec.Struct, frozen=True):
-    """The handler answered; `payload` is its response, as it came."""
+    """The handler answered; `payload` is its response, as it came; empty where it went to the sink."""
 
     payload: bytes
 

@@ -9,14 +9,18 @@ from typing import cast
 
 import httptools
 
-from worker.environments.interface import Work
+from worker.environments.interface import ResponseSink, Work
 from worker.runtime_api import routes
 from worker.runtime_api.messages import PAYLOAD_LIMIT_BYTES, Request, invalid_transition, refusal
 from worker.runtime_api.next import next_answer
+from worker.runtime_api.response import MODE_HEADER, break_off, respond
 from worker.runtime_api.session import Session
 
 HEADER_LIMIT_BYTES = 4 << 20
 """The X-Ray cause of an error alone may take 1 MiB."""
+
+BREAK_OFF_SECONDS = 0.5
+"""How long the end of a process may come after that of its connection."""
 
 PIPELINE_LIMIT = 64
 """Calls that may wait behind an unanswered `next`."""
@@ -35,6 +39,8 @@ class RuntimeConnection(asyncio.Protocol):
         self._request = Request(b"", b"")
         self._chunks: list[bytes] = []
         self._header_bytes = 0
+        self._complete = True
+        self._paused = False
         self._waiting: deque[Request] = deque()
         self._asked = False
 
@@ -47,6 +53,10 @@ class RuntimeConnection(asyncio.Protocol):
         self._connections.discard(self)
         self._transport = None
         self._session.hang_up(self._deliver)
+        if self._request.sink is not None and not self._complete:
+            # Where the process has died, its exit says more.
+            loop = asyncio.get_running_loop()
+            loop.call_later(BREAK_OFF_SECONDS, break_off, self._session, self._session.request_id)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -63,6 +73,7 @@ class RuntimeConnection(asyncio.Protocol):
         self._request = Request(b"", b"")
         self._chunks = []
         self._header_bytes = 0
+        self._complete = False
 
     def on_url(self, url: bytes) -> None:
         self._request.path += url
@@ -77,14 +88,20 @@ class RuntimeConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._request.headers.get(b"expect", b"").lower() == b"100-continue":
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if MODE_HEADER in self._request.headers and not self._asked:
+            self._request.sink = routes.sink_of(self._session, self._request)
 
     def on_body(self, body: bytes) -> None:
         self._request.body_bytes += len(body)
-        if self._request.body_bytes <= PAYLOAD_LIMIT_BYTES:
+        if self._request.sink is not None:
+            self._pass_on(body, self._request.sink)
+        elif self._request.body_bytes <= PAYLOAD_LIMIT_BYTES:
             self._chunks.append(body)
 
     def on_message_complete(self) -> None:
-        request = self._request
+        request, self._complete = self._request, True
+        if request.sink is not None and request.too_large:
+            return  # refused already
         request.method = self._parser.get_method()
         request.body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         if not self._asked:
@@ -93,6 +110,25 @@ class RuntimeConnection(asyncio.Protocol):
             self._waiting.append(request)
         else:
             self._refuse()
+
+    def _pass_on(self, body: bytes, sink: ResponseSink) -> None:
+        """Hand on a piece of a streamed response; read no more while its reader is behind."""
+        if self._request.too_large:
+            if not self._complete:
+                self._complete = True
+                self._write(respond(self._session, self._request))
+                self._hang_up()
+            return
+        sink.write(body)
+        if not self._paused and not sink.has_room and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+            sink.when_room(self._go_on)
+
+    def _go_on(self) -> None:
+        self._paused = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _answer(self, request: Request) -> None:
         if request.path == routes.NEXT_PATH and request.method == b"GET":

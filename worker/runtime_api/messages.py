@@ -6,8 +6,13 @@ import json
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from worker.environments.interface import ResponseSink
+
 PAYLOAD_LIMIT_BYTES = 6_291_556
 """Largest response or error document that Lambda takes from a runtime."""
+
+STREAM_LIMIT_BYTES = 200 * 1024 * 1024
+"""Largest streamed response (AWS: 200 MB)."""
 
 
 @dataclass(slots=True)
@@ -20,11 +25,13 @@ class Request:
     headers: dict[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
     body_bytes: int = 0
+    sink: ResponseSink | None = None
+    """Takes the body of a streamed response in place of `body`."""
 
     @property
     def too_large(self) -> bool:
         """The body is above the limit."""
-        return self.body_bytes > PAYLOAD_LIMIT_BYTES
+        return self.body_bytes > (PAYLOAD_LIMIT_BYTES if self.sink is None else STREAM_LIMIT_BYTES)
 
 
 def json_answer(status: HTTPStatus, document: dict[str, str], headers: str = "") -> bytes:
@@ -46,11 +53,15 @@ ACCEPTED = json_answer(HTTPStatus.ACCEPTED, {"status": "OK"})
 
 INVALID_REQUEST_ID = refusal(HTTPStatus.BAD_REQUEST, "InvalidRequestID", "Invalid request ID")
 
-TOO_LARGE = refusal(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    "RequestEntityTooLarge",
-    f"Exceeded maximum allowed payload size ({PAYLOAD_LIMIT_BYTES} bytes).",
-)
+
+def _too_large(limit_bytes: int) -> bytes:
+    message = f"Exceeded maximum allowed payload size ({limit_bytes} bytes)."
+    return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", message)
+
+
+TOO_LARGE = _too_large(PAYLOAD_LIMIT_BYTES)
+
+STREAM_TOO_LARGE = _too_large(STREAM_LIMIT_BYTES)
 
 NOT_FOUND = refusal(HTTPStatus.NOT_FOUND, "NotFound", "The Runtime API has no such path")
 

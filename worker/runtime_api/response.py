@@ -6,28 +6,60 @@ import base64
 import binascii
 import json
 
-from worker.environments.interface import HandlerFailed, Succeeded
-from worker.runtime_api.messages import ACCEPTED, TOO_LARGE, Request, invalid_transition
+from worker.environments.interface import HandlerFailed, ResponseSink, Succeeded
+from worker.runtime_api.messages import (
+    ACCEPTED,
+    STREAM_LIMIT_BYTES,
+    STREAM_TOO_LARGE,
+    TOO_LARGE,
+    Request,
+    invalid_transition,
+)
 from worker.runtime_api.session import Session
 from worker.runtimes.python.faults import RESPONSE_TOO_LARGE, RESPONSE_TOO_LARGE_MESSAGE
+
+MODE_HEADER = b"lambda-runtime-function-response-mode"
+TRUNCATED = "Runtime.TruncatedResponse"
 
 ERROR_TYPE_TRAILER = b"lambda-runtime-function-error-type"
 ERROR_BODY_TRAILER = b"lambda-runtime-function-error-body"
 
 
+def begin(session: Session, request: Request) -> ResponseSink | None:
+    """Where the body of a response goes that is about to come; None: collect it."""
+    if request.headers.get(MODE_HEADER, b"").lower() != b"streaming":
+        return None
+    return session.respond(request.headers.get(b"content-type", b"").decode("latin-1"))
+
+
+def break_off(session: Session, request_id: str) -> None:
+    """The connection of a streamed response was lost before its end, and its runtime lives on."""
+    if session.request_id == request_id:
+        document = json.dumps({"errorType": TRUNCATED, "errorMessage": "Response was truncated"})
+        session.answer(HandlerFailed(TRUNCATED, document.encode()), streamed=True)
+
+
 def respond(session: Session, request: Request) -> bytes:
     """Take the result; the HTTP response to the runtime."""
+    streamed = request.sink is not None
     answer = ACCEPTED
     outcome: Succeeded | HandlerFailed = Succeeded(request.body)
     if request.too_large:
-        answer = TOO_LARGE
-        document = {"errorType": RESPONSE_TOO_LARGE, "errorMessage": RESPONSE_TOO_LARGE_MESSAGE}
-        outcome = HandlerFailed(RESPONSE_TOO_LARGE, json.dumps(document).encode())
+        answer = STREAM_TOO_LARGE if streamed else TOO_LARGE
+        outcome = _too_large(streamed=streamed)
     elif ERROR_TYPE_TRAILER in request.headers:
         outcome = _failed_stream(request)
-    if not session.answer(outcome):
+    if not session.answer(outcome, streamed=streamed):
         return invalid_transition(session.state.value, "response")
     return answer
+
+
+def _too_large(*, streamed: bool) -> HandlerFailed:
+    message = RESPONSE_TOO_LARGE_MESSAGE
+    if streamed:
+        message = f"Response payload size exceeded maximum allowed payload size ({STREAM_LIMIT_BYTES} bytes)."
+    document = {"errorType": RESPONSE_TOO_LARGE, "errorMessage": message}
+    return HandlerFailed(RESPONSE_TOO_LARGE, json.dumps(document).encode())
 
 
 def _failed_stream(request: Request) -> HandlerFailed:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from worker.environments.interface import ResponseSink
 from worker.runtime_api.error import fail
 from worker.runtime_api.extensions import NOT_OFFERED, PREFIXES
 from worker.runtime_api.init_error import fail_init
 from worker.runtime_api.messages import INVALID_REQUEST_ID, NOT_FOUND, Request
-from worker.runtime_api.response import respond
+from worker.runtime_api.response import begin, respond
 from worker.runtime_api.session import Session
 
 NEXT_PATH = b"/2018-06-01/runtime/invocation/next"
@@ -16,6 +17,13 @@ INIT_ERROR_PATH = b"/2018-06-01/runtime/init/error"
 INVOCATION_PREFIX = b"/2018-06-01/runtime/invocation/"
 
 INVOCATION_CALLS: dict[bytes, Callable[[Session, Request], bytes]] = {b"response": respond, b"error": fail}
+
+
+def sink_of(session: Session, request: Request) -> ResponseSink | None:
+    """Where the body of a call goes while it comes; None: the call is answered when it is complete."""
+    if request.path == f"{INVOCATION_PREFIX.decode()}{session.request_id}/response".encode():
+        return begin(session, request)
+    return None
 
 
 def answer(session: Session, request: Request) -> bytes:

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable
 from typing import Protocol
 
-from worker.environments.interface import HandlerFailed, Succeeded, Work
+from worker.environments.interface import HandlerFailed, ResponseSink, Succeeded, Work
 
 
 class SessionListener(Protocol):
@@ -27,6 +27,7 @@ class RuntimeState(enum.Enum):
     INITIALIZING = "Initializing"
     READY = "Ready"
     RUNNING = "Running"
+    RESPONDING = "Responding"
     ANSWERED = "Answered"
     FAILED = "InitError"
     CLOSED = "Closed"
@@ -44,6 +45,7 @@ class Session:
         self._listener = listener
         self._offered: Work | None = None
         self._deliver: Deliver | None = None
+        self._sink: ResponseSink | None = None
         self.state = RuntimeState.INITIALIZING
         self.request_id = ""
         """Of the run that the runtime has, or had last."""
@@ -95,9 +97,17 @@ class Session:
         if self._deliver == deliver:
             self._deliver = None
 
-    def answer(self, outcome: Succeeded | HandlerFailed) -> bool:
-        """The runtime has the result of its run."""
-        if self.state is not RuntimeState.RUNNING:
+    def respond(self, content_type: str) -> ResponseSink | None:
+        """The runtime begins to stream its response: where it goes, None where it must come whole."""
+        if self.state is not RuntimeState.RUNNING or self._sink is None:
+            return None
+        self.state = RuntimeState.RESPONDING
+        self._sink.begin(content_type)
+        return self._sink
+
+    def answer(self, outcome: Succeeded | HandlerFailed, *, streamed: bool = False) -> bool:
+        """The runtime has the result of its run, or has `streamed` it."""
+        if self.state is not (RuntimeState.RESPONDING if streamed else RuntimeState.RUNNING):
             return False
         self.state = RuntimeState.ANSWERED
         self._listener.runtime_answered(outcome, 0, 0)
@@ -114,3 +124,4 @@ class Session:
     def _begin(self, work: Work) -> None:
         self.state = RuntimeState.RUNNING
         self.request_id = work.request_id
+        self._sink = work.sink

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,7 @@ async def api() -> AsyncIterator[Api]:
     listener.close()
 
 
-def work_of(request_id: str, payload: bytes = b'{"a":1}', **details: str) -> Work:
+def work_of(request_id: str, payload: bytes = b'{"a":1}', **details: Any) -> Work:
     return Work(request_id, payload, 1_795_000_000_000, "arn:aws:lambda:x:1:function:f", **details)
 
 
