@@ -24,7 +24,8 @@ from gateway.auth import Credentials, SignatureVerifier
 from gateway.code_links import CodeLinks
 from gateway.errors import ApiError
 from gateway.http_body import AsgiApp, Receive, Scope, Send
-from gateway.invoke_request import is_invoke_path
+from gateway.invoke import Invoke
+from gateway.invoke_request import is_invoke_path, is_stream_path
 from gateway.lambda_api.api import LambdaApi
 from gateway.lambda_api.context import CodeStore, Context
 from gateway.lambda_api.model import load_model
@@ -53,8 +54,10 @@ class Parts:
     function_logs: FunctionLogs
     verifier: SignatureVerifier
     readiness: Readiness
-    invoke: AsgiApp
+    invoke: Invoke
     """Serves `POST /2015-03-31/functions/NAME/invocations`, signature included."""
+    invoke_stream: AsgiApp
+    """Serves the same with a streamed response."""
 
 
 def create_app(parts: Parts) -> AsgiApp:
@@ -78,18 +81,24 @@ def create_app(parts: Parts) -> AsgiApp:
         parts.broker, parts.registry, parts.code_store, parts.function_logs, names, links, parts.verifier
     )
     web = _web(parts.readiness, own_api, names)
-    return _Front(parts.invoke, lambda_api, router.prefixes(), web)
+    return _Front(parts.invoke, parts.invoke_stream, lambda_api, router.prefixes(), web)
 
 
 class _Front:
     """Sends each request on by its path."""
 
-    __slots__ = ("_invoke", "_lambda_api", "_lambda_prefixes", "_web")
+    __slots__ = ("_invoke", "_invoke_stream", "_lambda_api", "_lambda_prefixes", "_web")
 
     def __init__(
-        self, invoke: AsgiApp, lambda_api: AsgiApp, lambda_prefixes: frozenset[str], web: AsgiApp
+        self,
+        invoke: AsgiApp,
+        invoke_stream: AsgiApp,
+        lambda_api: AsgiApp,
+        lambda_prefixes: frozenset[str],
+        web: AsgiApp,
     ) -> None:
         self._invoke = invoke
+        self._invoke_stream = invoke_stream
         self._lambda_api = lambda_api
         self._lambda_prefixes = frozenset(prefix.encode() for prefix in lambda_prefixes)
         self._web = web
@@ -101,6 +110,8 @@ class _Front:
         raw_path: bytes = scope["raw_path"]
         if scope["method"] == "POST" and is_invoke_path(raw_path):
             await self._invoke(scope, receive, send)
+        elif scope["method"] == "POST" and is_stream_path(raw_path):
+            await self._invoke_stream(scope, receive, send)
         elif raw_path[1:].partition(b"/")[0] in self._lambda_prefixes:
             await self._lambda_api(scope, receive, send)
         else:

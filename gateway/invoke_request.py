@@ -19,6 +19,8 @@ BODY_LIMIT_BYTES = 2 * SYNC_LIMIT_BYTES
 _CLIENT_CONTEXT_LIMIT_BYTES = 3_583
 _PREFIX = b"/2015-03-31/functions/"
 _SUFFIX = b"/invocations"
+_STREAM_PREFIX = b"/2021-11-15/functions/"
+_STREAM_SUFFIX = b"/response-streaming-invocations"
 
 InvocationType = Literal["RequestResponse", "Event", "DryRun"]
 _TYPES: dict[bytes, InvocationType] = {
@@ -42,7 +44,10 @@ class InvokeRequest(msgspec.Struct, frozen=True):
 
 def function_name_in(raw_path: bytes) -> str:
     """The percent-decoded FunctionName of an invoke path."""
-    name = raw_path[len(_PREFIX) : -len(_SUFFIX)]
+    return _decoded(raw_path[len(_PREFIX) : -len(_SUFFIX)])
+
+
+def _decoded(name: bytes) -> str:
     return unquote_to_bytes(name).decode("utf-8", "replace") if b"%" in name else name.decode("latin-1")
 
 
@@ -51,10 +56,33 @@ def is_invoke_path(raw_path: bytes) -> bool:
     return raw_path.startswith(_PREFIX) and raw_path.endswith(_SUFFIX)
 
 
+def is_stream_path(raw_path: bytes) -> bool:
+    """Whether a path is InvokeWithResponseStream's."""
+    return raw_path.startswith(_STREAM_PREFIX) and raw_path.endswith(_STREAM_SUFFIX)
+
+
+def parse_streaming(
+    raw_path: bytes, query_string: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+) -> InvokeRequest:
+    """Read a request of InvokeWithResponseStream, which knows no `Event`. Raises ApiError."""
+    request = _parse(
+        _decoded(raw_path[len(_STREAM_PREFIX) : -len(_STREAM_SUFFIX)]), query_string, headers, body
+    )
+    if request.type == "Event":
+        raise _not_in_set(b"Event", "invocationType", "[RequestResponse, DryRun]")
+    return request
+
+
 def parse(
     raw_path: bytes, query_string: bytes, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> InvokeRequest:
     """Read a request. Raises ApiError, worded as AWS words it."""
+    return _parse(function_name_in(raw_path), query_string, headers, body)
+
+
+def _parse(
+    function_name: str, query_string: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+) -> InvokeRequest:
     kind: InvocationType = "RequestResponse"
     log_tail, client_context = False, ""
     for name, value in headers:
@@ -65,9 +93,7 @@ def parse(
         elif name == b"x-amz-client-context":
             client_context = _client_context(value)
     qualifier = _qualifier(query_string) if query_string else ""
-    return InvokeRequest(
-        function_name_in(raw_path), qualifier, kind, log_tail, client_context, _payload(body, kind)
-    )
+    return InvokeRequest(function_name, qualifier, kind, log_tail, client_context, _payload(body, kind))
 
 
 def _invocation_type(value: bytes) -> InvocationType:

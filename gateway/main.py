@@ -23,6 +23,7 @@ from gateway.app import Parts, create_app
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.invoke import Invoke
 from gateway.invoke_protocol import InvokeProtocol
+from gateway.invoke_stream import InvokeStream
 from gateway.invoke_tracing import InvokeTracing
 from gateway.lambda_api.qualifiers import FunctionNames
 from gateway.options import GatewayOptions
@@ -89,7 +90,8 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
         credentials = [Credentials(key, secret) for key, secret in options.credentials.items()]
         verifier = SignatureVerifier(credentials, settings.region)
         names = FunctionNames(settings.region, settings.account_id)
-        invoke = Invoke(broker, await broker.inbox(), registry, verifier, names, InvokeTracing(tracing))
+        spans = InvokeTracing(tracing)
+        invoke = Invoke(broker, await broker.inbox(), registry, verifier, names, spans)
         yield Parts(
             settings=settings,
             credentials=credentials,
@@ -100,4 +102,5 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
             verifier=verifier,
             readiness=Readiness(broker),
             invoke=invoke,
+            invoke_stream=InvokeStream(invoke.calls, verifier, spans),
         )

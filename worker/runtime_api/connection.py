@@ -13,7 +13,7 @@ from worker.environments.interface import ResponseSink, Work
 from worker.runtime_api import routes
 from worker.runtime_api.messages import PAYLOAD_LIMIT_BYTES, Request, invalid_transition, refusal
 from worker.runtime_api.next import next_answer
-from worker.runtime_api.response import MODE_HEADER, break_off, respond
+from worker.runtime_api.response import MODE_HEADER, TRUNCATED, respond
 from worker.runtime_api.session import Session
 
 HEADER_LIMIT_BYTES = 4 << 20
@@ -55,8 +55,9 @@ class RuntimeConnection(asyncio.Protocol):
         self._session.hang_up(self._deliver)
         if self._request.sink is not None and not self._complete:
             # Where the process has died, its exit says more.
-            loop = asyncio.get_running_loop()
-            loop.call_later(BREAK_OFF_SECONDS, break_off, self._session, self._session.request_id)
+            self._session.break_off(TRUNCATED)
+            give_up = self._session.give_up
+            asyncio.get_running_loop().call_later(BREAK_OFF_SECONDS, give_up, self._session.request_id)
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -19,7 +19,9 @@ from worker.runtime_api.session import Session
 from worker.runtimes.python.faults import RESPONSE_TOO_LARGE, RESPONSE_TOO_LARGE_MESSAGE
 
 MODE_HEADER = b"lambda-runtime-function-response-mode"
-TRUNCATED = "Runtime.TruncatedResponse"
+_TRUNCATED = {"errorType": "Runtime.TruncatedResponse", "errorMessage": "Response was truncated"}
+TRUNCATED = HandlerFailed(_TRUNCATED["errorType"], json.dumps(_TRUNCATED).encode())
+"""A streamed response whose connection ended before it did."""
 
 ERROR_TYPE_TRAILER = b"lambda-runtime-function-error-type"
 ERROR_BODY_TRAILER = b"lambda-runtime-function-error-body"
@@ -30,13 +32,6 @@ def begin(session: Session, request: Request) -> ResponseSink | None:
     if request.headers.get(MODE_HEADER, b"").lower() != b"streaming":
         return None
     return session.respond(request.headers.get(b"content-type", b"").decode("latin-1"))
-
-
-def break_off(session: Session, request_id: str) -> None:
-    """The connection of a streamed response was lost before its end, and its runtime lives on."""
-    if session.request_id == request_id:
-        document = json.dumps({"errorType": TRUNCATED, "errorMessage": "Response was truncated"})
-        session.answer(HandlerFailed(TRUNCATED, document.encode()), streamed=True)
 
 
 def respond(session: Session, request: Request) -> bytes:

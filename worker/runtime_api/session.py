@@ -46,6 +46,7 @@ class Session:
         self._offered: Work | None = None
         self._deliver: Deliver | None = None
         self._sink: ResponseSink | None = None
+        self._broken: HandlerFailed | None = None
         self.state = RuntimeState.INITIALIZING
         self.request_id = ""
         """Of the run that the runtime has, or had last."""
@@ -76,6 +77,7 @@ class Session:
 
     def next(self, deliver: Deliver) -> bool:
         """The runtime asks for work; `deliver` is called now or later."""
+        self.give_up(self.request_id)
         if self.state not in (RuntimeState.INITIALIZING, RuntimeState.READY, RuntimeState.ANSWERED):
             return False
         if self._deliver is not None:
@@ -113,6 +115,17 @@ class Session:
         self._listener.runtime_answered(outcome, 0, 0)
         return True
 
+    def break_off(self, outcome: HandlerFailed) -> None:
+        """The connection of a streamed response was lost: `outcome` counts as soon as the runtime asks for
+        more work, or `give_up` is called; unless its process turns out to have ended."""
+        if self.state is RuntimeState.RESPONDING:
+            self._broken = outcome
+
+    def give_up(self, request_id: str) -> None:
+        """Nothing more was heard about a response that broke off."""
+        if self._broken is not None and self.request_id == request_id:
+            self.answer(self._broken, streamed=True)
+
     def fail_init(self, error_type: str, document: bytes) -> bool:
         """The runtime cannot serve."""
         if self.state is not RuntimeState.INITIALIZING:
@@ -124,4 +137,4 @@ class Session:
     def _begin(self, work: Work) -> None:
         self.state = RuntimeState.RUNNING
         self.request_id = work.request_id
-        self._sink = work.sink
+        self._sink, self._broken = work.sink, None

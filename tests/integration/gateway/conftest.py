@@ -28,6 +28,7 @@ from gateway.app import Parts, create_app
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.invoke import Invoke
 from gateway.invoke_protocol import InvokeProtocol
+from gateway.invoke_stream import InvokeStream
 from gateway.invoke_tracing import InvokeTracing
 from gateway.lambda_api.qualifiers import FunctionNames
 from gateway.readiness import Readiness
@@ -107,6 +108,7 @@ class RunningGateway:
         names = FunctionNames(self.settings.region, self.settings.account_id)
         tracing = InvokeTracing(Tracing.from_environ("gateway", {}))
         inbox = await self.broker.inbox()
+        invoke = Invoke(self.broker, inbox, self.registry, verifier, names, tracing)
         return Parts(
             settings=self.settings,
             credentials=[KEY],
@@ -116,7 +118,8 @@ class RunningGateway:
             function_logs=self.logs,
             verifier=verifier,
             readiness=self.readiness,
-            invoke=Invoke(self.broker, inbox, self.registry, verifier, names, tracing),
+            invoke=invoke,
+            invoke_stream=InvokeStream(invoke.calls, verifier, tracing),
         )
 
 
