@@ -1,4 +1,4 @@
-"""What every serving process opens first: the broker, the registry, the functions' logs."""
+"""What every serving process opens first: the broker, the registry, the functions' logs, the triggers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from broker.function_logs import RedisFunctionLogs
 from broker.redis_broker.broker import RedisBroker
 from broker.registry.redis_registry import RedisRegistry
 from broker.settings import Settings
+from broker.trigger_store.redis_store import RedisTriggerStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Connections:
     broker: RedisBroker
     registry: RedisRegistry
     logs: RedisFunctionLogs
+    triggers: RedisTriggerStore
 
 
 @asynccontextmanager
@@ -35,4 +37,7 @@ async def connected(settings: Settings) -> AsyncIterator[Connections]:
         logs = RedisFunctionLogs(settings.redis_url, settings.namespace)
         await logs.start()
         stack.push_async_callback(logs.close)
-        yield Connections(broker, registry, logs)
+        triggers = RedisTriggerStore(settings.redis_url, settings.namespace)
+        await triggers.start()
+        stack.push_async_callback(triggers.close)
+        yield Connections(broker, registry, logs, triggers)

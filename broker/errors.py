@@ -50,3 +50,36 @@ class CodeCorrupt(BrokerError):
 
 class CodeStoreUnavailable(BrokerError):
     """The code store cannot be reached or refuses us; trying again may help."""
+
+
+class FunctionNotReady(BrokerError):
+    """The function exists and cannot be called now: it is being created, or its creation failed."""
+
+    def __init__(self, function_name: str, state: str) -> None:
+        super().__init__(f"function {function_name} is in the state {state}")
+        self.function_name = function_name
+        self.state = state
+
+
+class CallLost(BrokerError):
+    """No reply came in time; the function may have run."""
+
+
+class CallFailed(BrokerError):
+    """The platform could not run the function; nothing is known of an effect."""
+
+
+class TriggerNotFound(BrokerError):
+    """There is no trigger of that id."""
+
+    def __init__(self, trigger_id: str) -> None:
+        super().__init__(f"there is no trigger {trigger_id}")
+        self.trigger_id = trigger_id
+
+
+class TriggerExists(BrokerError):
+    """There is a trigger of that id already."""
+
+    def __init__(self, trigger_id: str) -> None:
+        super().__init__(f"there is a trigger {trigger_id} already")
+        self.trigger_id = trigger_id

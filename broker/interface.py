@@ -1,7 +1,7 @@
 """The broker's contract. One suite, `tests/contract/test_broker.py`, holds every implementation to it.
 
-An implementation moves invocations from publishers to consumers at least once (async, poll) or at most
-once (sync), never runs a function above its reserved concurrency, and never loses what it accepted.
+An implementation moves invocations from publishers to consumers at least once (async) or at most
+once (sync, poll), never runs a function above its reserved concurrency, and never loses what it accepted.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 
 Kind = Literal["sync", "async", "poll"]
-"""`sync`: a caller waits. `async`: durable and retried. `poll`: an event source mapping waits to settle."""
+"""`sync`: a caller waits. `async`: durable and retried. `poll`: an event
+source waits, keeps what it sent and sends it again where no reply comes; to the broker it is as `sync`."""
 
 LATEST = "$LATEST"
 

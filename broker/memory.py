@@ -151,7 +151,7 @@ class MemoryBroker:
         self._consumers.remove(consumer)
         for message in list(consumer.held.values()):
             invocation = message.invocation
-            if invocation.kind == "sync":
+            if invocation.kind != "async":
                 self.forget(invocation)
                 lost = Reply(invocation.request_id, b"The worker that ran the function was lost.", "Platform")
                 if invocation.reply_to in self._inboxes:
@@ -170,11 +170,11 @@ class MemoryBroker:
     def _admit(self, message: _Message) -> Placement:
         invocation = message.invocation
         gate = self._gate(invocation.function_name)
-        if gate.limit == 0 and invocation.kind != "sync":
+        if gate.limit == 0 and invocation.kind == "async":
             return self._enqueue(message)
         if not gate.is_open:
             assert gate.limit is not None
-            if invocation.kind == "sync":
+            if invocation.kind != "async":
                 raise Throttled(invocation.function_name, gate.limit)
             self._pending.add(invocation.request_id)
             gate.parked.append(message)
@@ -186,7 +186,7 @@ class MemoryBroker:
     def _enqueue(self, message: _Message) -> Placement:
         invocation = message.invocation
         self._pending.add(invocation.request_id)
-        (self._sync if invocation.kind == "sync" else self._async).append(message)
+        (self._sync if invocation.kind != "async" else self._async).append(message)
         return "delivered" if any(consumer.wake() for consumer in self._consumers) else "queued"
 
     def _free(self, invocation: Invocation) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from deploy.errors import DeployError
+from deploy.lazy_group import LazyGroup
 
 COMMANDS = {
     "up": ("deploy.commands.up", "Run the whole system on this machine, in the foreground."),
@@ -20,10 +20,12 @@ COMMANDS = {
     "logs": ("deploy.commands.logs", "Print a function's log."),
     "list": ("deploy.commands.functions", "List the functions."),
     "delete": ("deploy.commands.delete", "Delete a function."),
+    "trigger": ("deploy.commands.trigger.group", "Add, list, show and remove what calls functions."),
     "workers": ("deploy.commands.workers", "List the workers of the fleet."),
     "doctor": ("deploy.commands.doctor", "Check this machine and the running system."),
     "gateway": ("deploy.commands.gateway", "Run one gateway process, in the foreground."),
     "worker": ("deploy.commands.worker", "Run one worker process, in the foreground."),
+    "triggers": ("deploy.commands.triggers", "Run one process that serves triggers, in the foreground."),
     "version": ("deploy.commands.version", "Print the version."),
 }
 HIDDEN = {"example": "deploy.commands.example"}
@@ -31,26 +33,13 @@ HIDDEN = {"example": "deploy.commands.example"}
 INTERRUPTED = 130
 
 
-class LazyGroup(click.Group):
-    """Commands whose modules are imported when they are called; each module has a `command`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = COMMANDS[cmd_name][0] if cmd_name in COMMANDS else HIDDEN.get(cmd_name)
-        if module is None:
-            return None
-        command: click.Command = import_module(module).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+class _Commands(LazyGroup):
+    commands_by_name = COMMANDS
+    hidden_commands = HIDDEN
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
 )

@@ -30,11 +30,19 @@ class Endpoint:
 
         Raises NotRunning where nobody answers, DeployError for an error answer.
         """
-        url = f"{self.url}/lightswitch/v1{path}" + (f"?{urlencode(query)}" if query else "")
-        status, body = self._send(url, self._signed_headers(url))
-        if status != http.client.OK:
+        return self.send("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    def send(self, method: str, path: str, document: Any = None) -> Any:
+        """The answer's JSON document (None: it is empty) to a signed request below `/lightswitch/v1`.
+
+        Raises NotRunning where nobody answers, DeployError for an error answer.
+        """
+        url = f"{self.url}/lightswitch/v1{path}"
+        content = b"" if document is None else json.dumps(document).encode()
+        status, body = self._send(method, url, self._signed_headers(method, url, content), content)
+        if not http.client.OK <= status < http.client.MULTIPLE_CHOICES:
             raise DeployError(_reason(status, body))
-        return json.loads(body)
+        return json.loads(body) if body else None
 
     def workers(self) -> Sequence[WorkerInfo]:
         """The workers that have registered, as the broker knows them."""
@@ -43,29 +51,30 @@ class Endpoint:
     def is_ready(self) -> bool:
         """Does the gateway say that it can serve?"""
         try:
-            return self._send(f"{self.url}/readyz", {})[0] == http.client.OK
+            return self._send("GET", f"{self.url}/readyz", {})[0] == http.client.OK
         except NotRunning:
             return False
 
-    def _signed_headers(self, url: str) -> dict[str, str]:
+    def _signed_headers(self, method: str, url: str, content: bytes) -> dict[str, str]:
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import ReadOnlyCredentials
 
-        request = AWSRequest("GET", url)
+        request = AWSRequest(method, url, data=content)
         keys = ReadOnlyCredentials(self.credentials.access_key_id, self.credentials.secret_access_key, None)
         SigV4Auth(keys, "lambda", self.region).add_auth(request)
         return dict(request.headers.items())
 
-    def _send(self, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    def _send(
+        self, method: str, url: str, headers: dict[str, str], content: bytes = b""
+    ) -> tuple[int, bytes]:
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = kind(parts.netloc, timeout=self.timeout_seconds)
         try:
-            connection.request(
-                "GET", f"{parts.path}?{parts.query}" if parts.query else parts.path, None, headers
-            )
+            target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+            connection.request(method, target, content or None, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:

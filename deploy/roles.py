@@ -58,9 +58,14 @@ def redis_child(server: EmbeddedRedis) -> ChildSpec:
 
 def worker_children(options: UpOptions) -> list[ChildSpec]:
     """The workers, which are given no secret."""
-    environ = {name: value for name, value in _environ(options).items() if name != SECRET_VARIABLE}
+    environ = _without_secret(options)
     arguments = ("worker", "--siblings", str(options.workers - 1))
     return [_role(f"worker-{number + 1}", arguments, options, environ) for number in range(options.workers)]
+
+
+def triggers_child(options: UpOptions) -> ChildSpec:
+    """The process that serves triggers, which is given no secret."""
+    return _role("triggers", ("triggers",), options, _without_secret(options))
 
 
 def gateway_child(options: UpOptions) -> ChildSpec:
@@ -78,11 +83,16 @@ def _environ(options: UpOptions) -> dict[str, str]:
     }
 
 
+def _without_secret(options: UpOptions) -> dict[str, str]:
+    return {name: value for name, value in _environ(options).items() if name != SECRET_VARIABLE}
+
+
 def _role(name: str, arguments: tuple[str, ...], options: UpOptions, environ: Mapping[str, str]) -> ChildSpec:
-    drain = ("--drain-seconds", f"{options.drain_seconds:g}", "--data-dir", str(options.data_dir.path))
+    drain = ("--drain-seconds", f"{options.drain_seconds:g}") if name != "triggers" else ()
+    where = ("--data-dir", str(options.data_dir.path))
     return ChildSpec(
         name,
-        (*lightswitch_command(), *arguments, *drain),
+        (*lightswitch_command(), *arguments, *drain, *where),
         options.data_dir.logs / f"{name}.log",
         environ,
         stop_within_seconds=options.drain_seconds + STOP_MARGIN_SECONDS,

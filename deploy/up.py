@@ -1,4 +1,4 @@
-"""`lightswitch up`: Redis, workers and a gateway on this machine, from the first process to the last."""
+"""`lightswitch up`: a whole system on this machine, from its first process to its last."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from deploy.errors import DeployError
 from deploy.parent_death import die_with
 from deploy.ports import free_port
 from deploy.redis_binary import find_redis
-from deploy.roles import UpOptions, gateway_child, lightswitch_command, redis_child, worker_children
+from deploy.roles import (
+    UpOptions,
+    gateway_child,
+    lightswitch_command,
+    redis_child,
+    triggers_child,
+    worker_children,
+)
 from deploy.supervisor import Supervisor
 
 POLL_SECONDS = 0.05
@@ -86,7 +93,7 @@ class System:
                 if self._options.embedded:
                     await self._start_redis(supervisor)
                 supervisor.start(*worker_children(self._options))
-                supervisor.start(gateway_child(self._options))
+                supervisor.start(gateway_child(self._options), triggers_child(self._options))
                 await self._until_ready()
         except TimeoutError as error:
             why = f" ({self._not_ready_because})" if self._not_ready_because else ""

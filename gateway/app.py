@@ -14,12 +14,15 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
+from broker.caller import Caller
 from broker.errors import BrokerError
 from broker.function_logs import FunctionLogs
 from broker.interface import Broker
 from broker.invocation import new_request_id
 from broker.registry.interface import Registry
 from broker.settings import Settings
+from broker.trigger_store.directory import Directory
+from broker.trigger_store.interface import TriggerStore
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.code_links import CodeLinks
 from gateway.errors import ApiError
@@ -37,6 +40,7 @@ from gateway.lambda_api.translation import translate
 from gateway.own_api import OwnApi, answer_error
 from gateway.readiness import Readiness
 from gateway.s3_objects import S3Objects
+from gateway.triggers_api import TriggersApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class Parts:
     registry: Registry
     code_store: CodeStore
     function_logs: FunctionLogs
+    trigger_store: TriggerStore
+    directory: Directory
+    """Of the same store."""
+    caller: Caller
     verifier: SignatureVerifier
     readiness: Readiness
     invoke: Invoke
@@ -78,7 +86,14 @@ def create_app(parts: Parts) -> AsgiApp:
     router = Router(model)
     lambda_api = LambdaApi(context, router, OPERATIONS, parts.verifier)
     own_api = OwnApi(
-        parts.broker, parts.registry, parts.code_store, parts.function_logs, names, links, parts.verifier
+        parts.broker,
+        parts.registry,
+        parts.code_store,
+        parts.function_logs,
+        names,
+        links,
+        parts.verifier,
+        TriggersApi(parts.trigger_store, parts.directory, parts.registry, names),
     )
     web = _web(parts.readiness, own_api, names)
     return _Front(parts.invoke, parts.invoke_stream, lambda_api, router.prefixes(), web)

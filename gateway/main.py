@@ -13,12 +13,14 @@ from functools import partial
 import uvicorn
 import uvloop
 
+from broker.caller import Caller
 from broker.code_store import CodeStore
 from broker.connections import connected
 from broker.errors import BrokerUnavailable
 from broker.garbage import settle_in
 from broker.settings import Settings
 from broker.tracing import Tracing
+from broker.trigger_store.directory import Directory
 from gateway.app import Parts, create_app
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.invoke import Invoke
@@ -90,8 +92,12 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
         credentials = [Credentials(key, secret) for key, secret in options.credentials.items()]
         verifier = SignatureVerifier(credentials, settings.region)
         names = FunctionNames(settings.region, settings.account_id)
+        directory = Directory(opened.triggers)
+        await directory.start()
+        stack.push_async_callback(directory.close)
+        inbox = await broker.inbox()
         spans = InvokeTracing(tracing)
-        invoke = Invoke(broker, await broker.inbox(), registry, verifier, names, spans)
+        invoke = Invoke(broker, inbox, registry, verifier, names, spans)
         yield Parts(
             settings=settings,
             credentials=credentials,
@@ -99,6 +105,9 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
             registry=registry,
             code_store=CodeStore(settings),
             function_logs=logs,
+            trigger_store=opened.triggers,
+            directory=directory,
+            caller=Caller(broker, inbox, registry, settings),
             verifier=verifier,
             readiness=Readiness(broker),
             invoke=invoke,

@@ -1,4 +1,4 @@
-"""What Lightswitch tells beyond Lambda's API: invocations by id, workers, depth, logs, code downloads.
+"""What Lightswitch tells beyond Lambda's API: invocations by id, workers, depth, logs, triggers, code.
 
 Under `/lightswitch/v1/`. Signed like the Lambda API, but for code links, which carry their own seal.
 """
@@ -20,6 +20,7 @@ from gateway.errors import ApiError
 from gateway.lambda_api.context import CodeStore
 from gateway.lambda_api.errors import access_denied, invalid_parameter, not_found
 from gateway.lambda_api.qualifiers import FunctionNames
+from gateway.triggers_api import TriggersApi
 
 PREFIX = "/lightswitch/v1"
 MOST_LOG_EVENTS = 1000
@@ -38,6 +39,7 @@ class OwnApi:
         names: FunctionNames,
         code_links: CodeLinks,
         verifier: SignatureVerifier,
+        triggers: TriggersApi,
     ) -> None:
         self._broker = broker
         self._registry = registry
@@ -46,6 +48,7 @@ class OwnApi:
         self._names = names
         self._code_links = code_links
         self._verifier = verifier
+        self._triggers = triggers
 
     def router(self) -> APIRouter:
         """The routes, for an application to include."""
@@ -54,6 +57,7 @@ class OwnApi:
         signed.get("/workers")(self.list_workers)
         signed.get("/depth")(self.get_depth)
         signed.get("/functions/{name}/logs")(self.read_logs)
+        self._triggers.add_to(signed)
         routes = APIRouter()
         routes.include_router(signed)
         routes.get(f"{PREFIX}/code/{{digest}}", tags=["lightswitch"])(self.download_code)

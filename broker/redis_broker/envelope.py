@@ -44,8 +44,11 @@ def _header(kind: Kind, function_name: str, version: str, lanes: int) -> bytes:
 
 
 def lane_class(kind: Kind) -> str:
-    """`sync` where nothing is durable, else `async`: the scripts know no other classes."""
-    return "sync" if kind == "sync" else "async"
+    """`async` where the message is durable, else `sync`: the scripts know no other classes.
+
+    A poll is not: its event source keeps what it was made from, and delivers it again.
+    """
+    return "async" if kind == "async" else "sync"
 
 
 def publish_arguments(invocation: Invocation, lanes: int) -> tuple[bytes | str | int, ...]:

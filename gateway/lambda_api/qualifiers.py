@@ -8,10 +8,10 @@ plain name costs one pattern match.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from broker.invocation import LATEST
+from broker.registry.changes import QualifierNotFound
 from broker.registry.model import FunctionConfig, FunctionRecord
+from broker.registry.routing import Random, route
 from gateway.errors import ApiError
 from gateway.lambda_api.errors import access_denied, invalid_parameter, not_found, validation
 
@@ -29,9 +29,6 @@ _PATTERN_SHOWN = (
     r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?"
     r"(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"
 )
-
-Random = Callable[[], float]
-"""Gives a number in [0, 1); draws the version behind a weighted alias."""
 
 
 class FunctionNames:
@@ -62,12 +59,10 @@ class FunctionNames:
 
         Raises ApiError where the function has no such version or alias.
         """
-        if not qualifier or qualifier == LATEST:
-            return record.latest
-        config = record.version(version_behind(record, qualifier, random))
-        if config is None:
-            raise self.not_found(record.name, qualifier)
-        return config
+        try:
+            return route(record, qualifier, random)
+        except QualifierNotFound:
+            raise self.not_found(record.name, qualifier) from None
 
     def not_found(self, name: str, qualifier: str = "") -> ApiError:
         """AWS's answer for a function, version or alias that does not exist."""
@@ -93,20 +88,6 @@ class FunctionNames:
                 "The derived qualifier from the function name does not match the specified qualifier."
             )
         return name, qualifier or inner
-
-
-def version_behind(record: FunctionRecord, qualifier: str, random: Random) -> str:
-    """The version that an alias points to in this draw; anything that is no alias is returned as it is."""
-    alias = record.aliases.get(qualifier)
-    if alias is None:
-        return qualifier
-    if alias.additional_version_weights:
-        drawn = random()
-        for version, weight in alias.additional_version_weights.items():
-            if drawn < weight:
-                return version
-            drawn -= weight
-    return alias.function_version
 
 
 def _broken(value: str, constraint: str) -> str:

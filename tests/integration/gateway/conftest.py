@@ -18,12 +18,15 @@ import uvloop
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from broker.caller import Caller
 from broker.code_store import CodeStore
 from broker.function_logs import RedisFunctionLogs
 from broker.redis_broker.broker import RedisBroker
 from broker.registry.redis_registry import RedisRegistry
 from broker.settings import Settings
 from broker.tracing import Tracing
+from broker.trigger_store.directory import Directory
+from broker.trigger_store.redis_store import RedisTriggerStore
 from gateway.app import Parts, create_app
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.invoke import Invoke
@@ -48,6 +51,7 @@ class RunningGateway:
         self.broker = RedisBroker(settings.redis_url, settings.namespace, settings.lanes)
         self.registry = RedisRegistry(settings.redis_url, settings.namespace)
         self.logs = RedisFunctionLogs(settings.redis_url, settings.namespace)
+        self.triggers = RedisTriggerStore(settings.redis_url, settings.namespace)
         self.readiness = Readiness(self.broker)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -84,6 +88,9 @@ class RunningGateway:
             await self.broker.start()
             await self.registry.start()
             await self.logs.start()
+            await self.triggers.start()
+            self.directory = Directory(self.triggers)
+            await self.directory.start()
             parts = await self._parts()
             self.config = uvicorn.Config(
                 create_app(parts),
@@ -99,6 +106,8 @@ class RunningGateway:
                 self._ready.set_exception(error)
             raise
         finally:
+            await self.directory.close()
+            await self.triggers.close()
             await self.logs.close()
             await self.registry.close()
             await self.broker.close()
@@ -116,6 +125,9 @@ class RunningGateway:
             registry=self.registry,
             code_store=CodeStore(self.settings),
             function_logs=self.logs,
+            trigger_store=self.triggers,
+            directory=self.directory,
+            caller=Caller(self.broker, inbox, self.registry, self.settings),
             verifier=verifier,
             readiness=self.readiness,
             invoke=invoke,

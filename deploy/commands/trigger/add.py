@@ -1,0 +1,16 @@
+"""`lightswitch trigger add`: one command for each kind."""
+
+from __future__ import annotations
+
+import click
+
+from deploy.lazy_group import LazyGroup
+
+
+class _Commands(LazyGroup):
+    commands_by_name = {}  # noqa: RUF012 - never changed
+
+
+@click.group("add", cls=_Commands)
+def command() -> None:
+    """Add a trigger of one kind; prints its id."""

@@ -1,0 +1,17 @@
+"""`lightswitch trigger enable`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from deploy.commands.options import client_options, find_endpoint
+
+
+@click.command("enable")
+@click.argument("trigger_id")
+@client_options
+def command(trigger_id: str, endpoint_url: str | None, data_dir: Path | None) -> None:
+    """Let a trigger call its function (again)."""
+    find_endpoint(endpoint_url, data_dir).send("PUT", f"/triggers/{trigger_id}", {"enabled": True})
