@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.rabbitmq_server import RabbitmqServer
+from tests.rabbitmq_server import find_server as find_rabbitmq
 from tests.redis_server import AppendFsync, RedisServer, find_server
 from tests.s3_server import S3Server
 
@@ -73,3 +75,26 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_script() -> Path:
+    """RabbitMQ's start script; without it, tests skip here and fail in continuous integration."""
+    script = find_rabbitmq()
+    if script is None:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up("no RabbitMQ in /usr/lib/rabbitmq, or no Erlang on PATH")
+    return script
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(
+    rabbitmq_script: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RabbitmqServer]:
+    """One node for the whole run; use queues of your own, and never stop it."""
+    server = RabbitmqServer(rabbitmq_script, tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,65 @@
+"""What a queue trigger may be told, and what is shown of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from triggers.queues.kombu_envelope import opened
+from triggers.queues.partial_results import failed_items
+from triggers.queues.settings import QueueSettings, masked_url
+
+
+def settings(**members: Any) -> QueueSettings:
+    return QueueSettings(**{"url": "amqp://u:secret@h:5672/v", "queue": "q", **members})
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"url": "http://h"}, "scheme 'http'"),
+        ({"queue": ""}, "queue is empty"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batching_window_seconds": 301.0}, "between 0 and 300"),
+        ({"prefetch": 2, "batch_size": 10}, "no batch fills"),
+        ({"dead_letter_queue": "q"}, "the queue itself"),
+        ({"url": "redis://h", "exchange": "e"}, "exchange is for AMQP"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_value(members: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        settings(**members)
+
+
+def test_a_masked_trigger_has_no_credentials() -> None:
+    shown = msgspec.json.encode(settings(url="amqps://u:secret@h/v?token=secret").masked())
+    assert b"secret" not in shown
+    assert b"amqps://****@h/v" in shown
+
+
+def test_a_url_without_credentials_is_shown_as_it_is() -> None:
+    assert masked_url("redis://h:6379/1") == "redis://h:6379/1"
+
+
+def test_the_virtual_host_is_decoded() -> None:
+    assert settings(url="amqp://h/%2Fshop").virtual_host == "/shop"
+    assert settings(url="amqp://h").virtual_host == "/"
+
+
+def test_a_partial_result_names_its_failures() -> None:
+    known = {"1", "2"}
+    assert failed_items(b'{"batchItemFailures": [{"itemIdentifier": "2"}]}', known) == {"2"}
+    assert failed_items(b"null", known) == set()
+    assert failed_items(b"{}", known) == set()
+
+
+@pytest.mark.parametrize("result", [b"3", b'{"batchItemFailures": [{"itemIdentifier": "9"}]}', b"[]"])
+def test_a_malformed_partial_result_fails_the_whole_batch(result: bytes) -> None:
+    assert failed_items(result, {"1"}) is None
+
+
+@pytest.mark.parametrize("entry", [b"plain", b"\xff", b'{"body": "x"}', b'{"n": 1}'])
+def test_bytes_that_are_no_envelope_are_the_body(entry: bytes) -> None:
+    assert opened(entry).body == entry

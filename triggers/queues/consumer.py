@@ -1,0 +1,161 @@
+"""From messages to runs: batches, concurrency, and what follows a success or a failure.
+
+A message that failed waits in our hands for its delay, then goes to the end of its queue with one more
+failure; others pass it meanwhile. From then on it runs alone, so that it spoils no further batch. After
+`max_receives` failures it is dead-lettered. What is not the message's fault (no slot, no function yet, the
+broker away) is tried again with back-off and charged to nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from broker.errors import BrokerError
+from broker.invocation import Reply
+from triggers.queues.message import NotPlaced, QueueMessage, QueueSource
+from triggers.queues.partial_results import failed_items
+from triggers.queues.settings import QueueSettings
+
+MOST_PAYLOAD_BYTES = 6 * 1024 * 1024
+_LAST_DELAY_SECONDS = 60.0
+
+Invoke = Callable[[bytes], Awaitable[Reply]]
+MakeEvent = Callable[[Sequence[QueueMessage]], object]
+
+
+class QueueConsumer:
+    """Serves one open source until cancelled; `run` raises SourceUnavailable when the source is lost."""
+
+    def __init__(
+        self,
+        source: QueueSource,
+        settings: QueueSettings,
+        make_event: MakeEvent,
+        invoke: Invoke,
+        report: Callable[[str], None],
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._make_event = make_event
+        self._invoke = invoke
+        self._report = report
+        self._slots = asyncio.Semaphore(settings.max_concurrency)
+        self._alone: deque[QueueMessage] = deque()
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await self._slots.acquire()
+                    batch = await self._collect()
+                    group.create_task(self._serve(batch), name=f"batch-{self._settings.queue}")
+        except* Exception as errors:
+            first: BaseException = errors
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            raise first from None
+
+    async def _collect(self) -> list[QueueMessage]:
+        """The next batch: one message that failed before, or as many fresh ones as the window brings."""
+        if self._alone:
+            return [self._alone.popleft()]
+        fresh: list[QueueMessage] = []
+        loop = asyncio.get_running_loop()
+        wait_seconds: float | None = None
+        ends_at = 0.0
+        while len(fresh) < self._settings.batch_size:
+            messages = await self._source.receive(self._settings.batch_size - len(fresh), wait_seconds)
+            fresh += [message for message in messages if not message.failures]
+            self._alone.extend(message for message in messages if message.failures)
+            if self._alone and not fresh:
+                return [self._alone.popleft()]
+            ends_at = ends_at or loop.time() + self._settings.batching_window_seconds
+            wait_seconds = ends_at - loop.time()
+            if wait_seconds <= 0:
+                break
+        return fresh
+
+    async def _serve(self, batch: Sequence[QueueMessage]) -> None:
+        try:
+            failed, reason = await self._run_batch(batch)
+        finally:
+            self._slots.release()
+        succeeded = [message for message in batch if message not in failed]
+        if succeeded:
+            await self._source.ack(succeeded)
+        async with asyncio.TaskGroup() as group:
+            for message in failed:
+                group.create_task(self._after_failure(message, reason), name="after-failure")
+
+    async def _run_batch(self, batch: Sequence[QueueMessage]) -> tuple[Sequence[QueueMessage], str]:
+        """The messages that failed, and why."""
+        payload = msgspec.json.encode(self._make_event(batch))
+        if len(payload) > MOST_PAYLOAD_BYTES:
+            return await self._run_halves(batch, len(payload))
+        reply = await self._reply(payload)
+        if reply.failure:
+            reason = f"the function failed: {reply.payload[:500].decode(errors='replace')}"
+            self._report(f"PROBLEM: {reason}")
+            return batch, reason
+        failed = self._reported_failures(batch, reply.payload)
+        self._report(f"PROBLEM: {len(failed)} of {len(batch)} messages failed" if failed else "OK")
+        return failed, "the function reported the message as failed"
+
+    async def _run_halves(
+        self, batch: Sequence[QueueMessage], payload_bytes: int
+    ) -> tuple[Sequence[QueueMessage], str]:
+        if len(batch) == 1:
+            reason = f"an event of {payload_bytes} bytes is above the most, {MOST_PAYLOAD_BYTES} bytes"
+            await self._dead_letter(batch[0], reason)
+            return [], reason
+        middle = len(batch) // 2
+        first, first_reason = await self._run_batch(batch[:middle])
+        second, reason = await self._run_batch(batch[middle:])
+        return [*first, *second], first_reason if first else reason
+
+    async def _reply(self, payload: bytes) -> Reply:
+        delay_seconds = self._settings.retry_delay_seconds
+        while True:
+            try:
+                return await self._invoke(payload)
+            except BrokerError as error:
+                self._report(f"PROBLEM: {error}")
+            await asyncio.sleep(delay_seconds * random.uniform(0.5, 1.0))
+            delay_seconds = min(_LAST_DELAY_SECONDS, delay_seconds * 2)
+
+    def _reported_failures(self, batch: Sequence[QueueMessage], result: bytes) -> Sequence[QueueMessage]:
+        if not self._settings.report_batch_item_failures:
+            return []
+        known = {message.item_identifier: message for message in batch}
+        identifiers = failed_items(result, known.keys())
+        return batch if identifiers is None else [known[identifier] for identifier in identifiers]
+
+    async def _after_failure(self, message: QueueMessage, reason: str) -> None:
+        if message.failures + 1 >= self._settings.max_receives:
+            await self._dead_letter(message, reason)
+            return
+        delay_seconds = self._settings.retry_delay_seconds * 2 ** min(message.failures, 16)
+        await self._insist(lambda: self._source.retry(message), min(_LAST_DELAY_SECONDS, delay_seconds))
+
+    async def _dead_letter(self, message: QueueMessage, reason: str) -> None:
+        await self._insist(lambda: self._source.dead_letter(message, reason), 0)
+        place = self._settings.dead_letters
+        self._report(f"PROBLEM: a message went to the dead-letter queue {place}: {reason}")
+
+    async def _insist(self, place: Callable[[], Awaitable[None]], delay_seconds: float) -> None:
+        """Until the message is where it belongs; it is ours so long."""
+        while True:
+            await asyncio.sleep(delay_seconds)
+            try:
+                await place()
+                return
+            except NotPlaced as error:
+                self._report(f"PROBLEM: {error}")
+            delay_seconds = min(
+                _LAST_DELAY_SECONDS, max(self._settings.retry_delay_seconds, delay_seconds * 2)
+            )

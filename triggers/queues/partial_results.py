@@ -1,0 +1,27 @@
+"""ReportBatchItemFailures: which messages of a batch a function says have failed."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import msgspec
+
+
+class _Item(msgspec.Struct, rename={"item_identifier": "itemIdentifier"}):
+    item_identifier: str
+
+
+class _Result(msgspec.Struct, rename={"failures": "batchItemFailures"}):
+    failures: list[_Item] | None = None
+
+
+def failed_items(result: bytes, known: Set[str]) -> set[str] | None:
+    """The identifiers in `batchItemFailures`; None: the whole batch, as for anything malformed."""
+    try:
+        parsed = msgspec.json.decode(result, type=_Result | None)
+    except msgspec.DecodeError:
+        return None
+    if parsed is None:
+        return set()
+    identifiers = {item.item_identifier for item in parsed.failures or ()}
+    return identifiers if identifiers <= known else None

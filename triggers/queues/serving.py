@@ -1,0 +1,86 @@
+"""A queue served for as long as its trigger is ours: connected, and connected again with back-off."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from broker.settings import Settings
+from triggers.events.queue_messages import queue_event
+from triggers.events.rabbitmq import rabbitmq_event
+from triggers.queues.amqp_source import AmqpSource
+from triggers.queues.consumer import Invoke, MakeEvent, QueueConsumer
+from triggers.queues.message import QueueMessage, QueueSource, SourceUnavailable
+from triggers.queues.redis_source import RedisSource
+from triggers.queues.settings import AMQP_SCHEMES, QueueSettings
+
+_FIRST_DELAY_SECONDS = 0.5
+_LAST_DELAY_SECONDS = 30.0
+
+
+async def serve_queue(
+    queue: QueueSettings,
+    trigger_id: str,
+    installation: Settings,
+    invoke: Invoke,
+    report: Callable[[str], None],
+) -> None:
+    """Until cancelled. While the server is away it reports why and tries again, at most 30 seconds apart.
+
+    `invoke` runs the function with an event and raises BrokerError for what is not the messages' fault.
+    """
+    delay_seconds = _FIRST_DELAY_SECONDS
+    loop = asyncio.get_running_loop()
+    while True:
+        started = loop.time()
+        try:
+            await _serve_once(queue, trigger_id, installation, invoke, report)
+        except SourceUnavailable as error:
+            report(f"PROBLEM: {error}")
+        if loop.time() - started > _LAST_DELAY_SECONDS:
+            delay_seconds = _FIRST_DELAY_SECONDS
+        await asyncio.sleep(delay_seconds * random.uniform(0.5, 1.0))
+        delay_seconds = min(_LAST_DELAY_SECONDS, delay_seconds * 2)
+
+
+async def _serve_once(
+    queue: QueueSettings,
+    trigger_id: str,
+    installation: Settings,
+    invoke: Invoke,
+    report: Callable[[str], None],
+) -> None:
+    source = await _open(queue, trigger_id)
+    report("OK: reading the queue")
+    try:
+        await QueueConsumer(source, queue, _event_of(queue, installation), invoke, report).run()
+    finally:
+        await asyncio.shield(source.close())
+
+
+async def _open(queue: QueueSettings, trigger_id: str) -> QueueSource:
+    if queue.scheme in AMQP_SCHEMES:
+        return await AmqpSource.open(queue)
+    return await RedisSource.open(queue, trigger_id)
+
+
+def _event_of(queue: QueueSettings, installation: Settings) -> MakeEvent:
+    """AWS's shape for AMQP, ours for Redis."""
+    arn = _broker_arn(queue, installation)
+
+    def make_event(messages: Sequence[QueueMessage]) -> object:
+        if queue.scheme in AMQP_SCHEMES:
+            return rabbitmq_event(messages, queue.queue, queue.virtual_host, arn)
+        return queue_event(messages, queue.queue, "redis")
+
+    return make_event
+
+
+def _broker_arn(queue: QueueSettings, installation: Settings) -> str:
+    """Shaped like Amazon MQ's: named after the host, with an id that stays the same for it."""
+    host = urlsplit(queue.url).hostname or "localhost"
+    identity = uuid.uuid5(uuid.NAMESPACE_DNS, host)
+    return f"arn:aws:mq:{installation.region}:{installation.account_id}:broker:{host}:b-{identity}"

@@ -1,0 +1,98 @@
+"""What a queue trigger is told: which queue, how much at a time, what follows a failure."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from msgspec.structs import replace
+
+AMQP_SCHEMES = ("amqp", "amqps")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+MASK = "****"
+
+_MOST_BATCH_SIZE = 10_000
+_MOST_WINDOW_SECONDS = 300.0
+
+
+class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`url` holds credentials: show only `masked()`. Raises ValueError for what cannot work.
+
+    `prefetch` 0 is twice what can run at a time, at least 100. `dead_letter_queue` "" is `QUEUE.dead-letter`.
+    """
+
+    url: str
+    queue: str
+    batch_size: int = 1
+    batching_window_seconds: float = 0.0
+    exchange: str = ""
+    exchange_type: Literal["topic", "fanout", "direct"] = "topic"
+    routing_key: str = ""
+    prefetch: int = 0
+    max_concurrency: int = 10
+    max_receives: int = 5
+    retry_delay_seconds: float = 1.0
+    dead_letter_queue: str = ""
+    report_batch_item_failures: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scheme not in (*AMQP_SCHEMES, *REDIS_SCHEMES):
+            known = ", ".join((*AMQP_SCHEMES, *REDIS_SCHEMES))
+            raise ValueError(f"url has the scheme {self.scheme!r}; queue triggers read from: {known}")
+        if not self.queue:
+            raise ValueError("queue is empty; name the queue to read from")
+        if self.dead_letter_queue == self.queue:
+            raise ValueError(f"dead_letter_queue is {self.queue!r}, the queue itself; name another one")
+        if self.exchange and self.scheme in REDIS_SCHEMES:
+            raise ValueError("exchange is for AMQP; Redis lists have no exchanges")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        _between("batch_size", self.batch_size, 1, _MOST_BATCH_SIZE)
+        _between("batching_window_seconds", self.batching_window_seconds, 0, _MOST_WINDOW_SECONDS)
+        _between("prefetch", self.prefetch, 0, 65_535)
+        _between("max_concurrency", self.max_concurrency, 1, 1000)
+        _between("max_receives", self.max_receives, 1, 1000)
+        _between("retry_delay_seconds", self.retry_delay_seconds, 0.01, 60)
+        if 0 < self.prefetch < self.batch_size:
+            raise ValueError(
+                f"prefetch {self.prefetch} is below batch_size {self.batch_size}: no batch fills"
+            )
+
+    @property
+    def scheme(self) -> str:
+        """Of the URL, which names the technology."""
+        return self.url.partition("://")[0].lower()
+
+    @property
+    def virtual_host(self) -> str:
+        """Of an AMQP URL; `/` where none is given."""
+        return unquote(urlsplit(self.url).path.removeprefix("/")) or "/"
+
+    @property
+    def window(self) -> int:
+        """How many messages may be in hand at once."""
+        return self.prefetch or min(65_535, max(100, 2 * self.batch_size * self.max_concurrency))
+
+    @property
+    def dead_letters(self) -> str:
+        """Name of the dead-letter queue."""
+        return self.dead_letter_queue or f"{self.queue}.dead-letter"
+
+    def masked(self) -> Self:
+        """Without the URL's credentials and query."""
+        return replace(self, url=masked_url(self.url))
+
+
+def masked_url(url: str) -> str:
+    """The URL with a mask for user and password, without query and fragment."""
+    scheme, _, rest = url.partition("://")
+    rest = rest.partition("?")[0].partition("#")[0]
+    credentials, at, place = rest.rpartition("@")
+    return f"{scheme}://{MASK}@{place}" if at and credentials else f"{scheme}://{place}"
+
+
+def _between(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{name} is {value:g}; it must be between {least:g} and {most:g}")
