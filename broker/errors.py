@@ -83,3 +83,11 @@ class TriggerExists(BrokerError):
     def __init__(self, trigger_id: str) -> None:
         super().__init__(f"there is a trigger {trigger_id} already")
         self.trigger_id = trigger_id
+
+
+class DestinationUnavailable(BrokerError):
+    """A queue, topic, bus or bucket cannot be reached now; trying again may help."""
+
+
+class DestinationRefused(BrokerError):
+    """A queue, topic, bus or bucket does not take what it was sent, nor would it later."""

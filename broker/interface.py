@@ -47,8 +47,8 @@ class WorkerInfo(msgspec.Struct, frozen=True):
 class Delivery(Protocol):
     """One message in the hands of one consumer, under the consumer's lease until it is settled.
 
-    Settle exactly once. Each settling call returns False when the lease had lapsed and the message went
-    to another consumer (fenced): then nothing was changed and the caller must drop its result.
+    Settle exactly once; `amend` does not settle. Each call returns False when the lease had lapsed and the
+    message went to another consumer (fenced): then nothing was changed and the caller must drop its result.
     """
 
     @property
@@ -76,6 +76,14 @@ class Delivery(Protocol):
         """Done, and nobody waits for the slot: as `ack`, but some milliseconds later, together with others.
 
         Returns at once; a lost connection is waited out. A consumer that closes finishes these first.
+        """
+
+    async def amend(self, invocation: Invocation) -> bool:
+        """Replace the message (async only) and keep it: who gets it after a release, or when this consumer
+        is gone, gets `invocation`, which has the same request id. False: fenced.
+
+        This delivery's `invocation` is the new one from now on. One with a `sequel` counts against no
+        reserved concurrency any more.
         """
 
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:

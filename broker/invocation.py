@@ -16,7 +16,62 @@ Kind = Literal["sync", "async", "poll"]
 """`sync`: a caller waits. `async`: durable and retried. `poll`: an event
 source waits, keeps what it sent and sends it again where no reply comes; to the broker it is as `sync`."""
 
+Condition = Literal[
+    "Success", "RetriesExhausted", "EventAgeExceeded", "ZeroReservedConcurrency", "RecursiveInvocation"
+]
+"""Why an asynchronous invocation ended, in the words of a destination record.
+
+AWS's, but for the last, whose word is not documented."""
+
 LATEST = "$LATEST"
+
+
+Status = Literal["succeeded", "failed", "expired"]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The one terminal state of an accepted asynchronous invocation."""
+
+    request_id: str
+    function_name: str
+    version: str
+    status: Status
+    attempts: int
+    """How often the function was run to an end."""
+    deliveries: int
+    """How often a worker received it: above `attempts`, a worker died or drained while it held it."""
+    finished_ms: int
+    reason: str = ""
+    """Why it failed or expired, in AWS's destination conditions where one fits."""
+    error: str = ""
+    """Error document of the last attempt, cut to 2 KB."""
+    dead_letter: str = ""
+    """Where the event or its record went: ARNs of destination and dead letter queue, or `dead-letter/<id>`;
+    empty where nowhere."""
+    destination_error: str = ""
+    """Why a destination or dead letter queue was not told."""
+
+
+class Tell(msgspec.Struct, frozen=True, array_like=True):
+    """Somebody who is to hear of an end: a destination (`record`) or a dead letter queue (`event`)."""
+
+    arn: str
+    what: Literal["record", "event"]
+
+
+class Sequel(msgspec.Struct, frozen=True, array_like=True):
+    """What is left to do for an asynchronous invocation that has ended: telling others.
+
+    `outcome` is what will be stored once they know; `told` those who do already.
+    """
+
+    outcome: Outcome
+    condition: Condition
+    tells: tuple[Tell, ...]
+    told: tuple[str, ...] = ()
+    response: bytes | None = None
+    """Of the last run; None where there was none, or we failed."""
+    function_error: str = ""
 
 
 class Invocation(msgspec.Struct, frozen=True, array_like=True):
@@ -53,6 +108,8 @@ class Invocation(msgspec.Struct, frozen=True, array_like=True):
     """Invocations that led to this one (destinations, chains)."""
     takes_stream: bool = False
     """The caller reads the reply bit by bit, if the function writes it so."""
+    sequel: Sequel | None = None
+    """Set once it has ended: a worker tells whom it names, and does not run the function (again)."""
 
 
 Failure = Literal["", "Unhandled", "Handled", "Platform"]
@@ -73,29 +130,6 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     """The last 4 KB of the invocation's log, only where `Invocation.log_tail` asked for it."""
     streamed_bytes: int = 0
     """How much came before this, bit by bit; `payload` then has an error document or nothing."""
-
-
-Status = Literal["succeeded", "failed", "expired"]
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """The one terminal state of an accepted asynchronous invocation."""
-
-    request_id: str
-    function_name: str
-    version: str
-    status: Status
-    attempts: int
-    """How often the function was run to an end."""
-    deliveries: int
-    """How often a worker received it: above `attempts`, a worker died or drained while it held it."""
-    finished_ms: int
-    reason: str = ""
-    """Why it failed or expired, in AWS's destination conditions where one fits."""
-    error: str = ""
-    """Error document of the last attempt, cut to 2 KB."""
-    dead_letter: str = ""
-    """Where the event went: a destination's ARN or `dead-letter/<id>`; empty where nowhere."""
 
 
 class Pending(msgspec.Struct, frozen=True):

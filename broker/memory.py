@@ -124,7 +124,7 @@ class MemoryBroker:
     def forget(self, invocation: Invocation) -> None:
         """Nothing is left of the message; its slot is free."""
         self._pending.discard(invocation.request_id)
-        self._free(invocation)
+        self.free(invocation)
 
     def store(self, outcome: Outcome) -> None:
         """Keep a terminal state."""
@@ -138,7 +138,7 @@ class MemoryBroker:
             deliveries=message.deliveries + 1,
             losses=message.losses + loss,
         )
-        self._free(message.invocation)
+        self.free(message.invocation)
         if delay_seconds <= 0:
             self._admit(again)
             return
@@ -169,6 +169,8 @@ class MemoryBroker:
 
     def _admit(self, message: _Message) -> Placement:
         invocation = message.invocation
+        if invocation.sequel is not None:
+            return self._enqueue(message)
         gate = self._gate(invocation.function_name)
         if gate.limit == 0 and invocation.kind == "async":
             return self._enqueue(message)
@@ -189,7 +191,8 @@ class MemoryBroker:
         (self._sync if invocation.kind != "async" else self._async).append(message)
         return "delivered" if any(consumer.wake() for consumer in self._consumers) else "queued"
 
-    def _free(self, invocation: Invocation) -> None:
+    def free(self, invocation: Invocation) -> None:
+        """Its function may be run by another message."""
         self._gate(invocation.function_name).holders.discard(invocation.request_id)
         self._unpark(invocation.function_name)
 
@@ -274,7 +277,7 @@ class MemoryConsumer:
         return taken
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MemoryDelivery:
     """Implements `broker.interface.Delivery`."""
 
@@ -315,6 +318,15 @@ class MemoryDelivery:
 
     def ack_lazily(self, outcome: Outcome | None = None) -> None:
         self._finish(outcome)
+
+    async def amend(self, invocation: Invocation) -> bool:
+        held, request_id = self.consumer.held, self.invocation.request_id
+        self.message = replace(self.message, invocation=invocation)
+        if request_id not in held:
+            return False
+        held[request_id] = self.message
+        self.broker.free(invocation)
+        return True
 
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
         if self.consumer.settle(self.invocation.request_id) is None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from broker.invocation import Condition
 from broker.registry.model import EventInvokeConfig
 
 DEFAULT_RETRY_ATTEMPTS = 2
 DEFAULT_EVENT_AGE_SECONDS = 6 * 3600
 _LAST_BACK_OFF_SECONDS = 300.0
-
-Condition = Literal["Success", "RetriesExhausted", "EventAgeExceeded", "ZeroReservedConcurrency"]
-"""Why an invocation ended, in the words of a destination record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound
 from broker.interface import Broker, Delivery
 from broker.invocation import Invocation, Reply, now_ms
+from broker.lineage import counted
 from worker.environments.interface import NotRun, Work
 from worker.environments.pool import NoRoom, NotStarted, Place, Pool
 from worker.functions import Function, Functions
@@ -17,7 +18,7 @@ from worker.metering import Usage
 from worker.run_tracing import RunTracing
 from worker.settlement import Settlement
 from worker.streamed_response import StreamedResponse
-from worker.verdict import Verdict, of_failed_init, of_platform, of_run
+from worker.verdict import Verdict, of_failed_init, of_platform, of_run, of_unrun
 
 log = logging.getLogger(__name__)
 
@@ -74,15 +75,18 @@ class Executor:
             delivery.ack_lazily()
 
     async def _execute_async(self, delivery: Delivery) -> None:
+        if delivery.invocation.sequel is not None:
+            await self._settlement.go_on_telling(delivery)
+            return
         if delivery.losses >= MOST_LOSSES:
             poison = of_platform(f"{delivery.losses} workers died while they held it")
             await self._settlement.give_up(delivery, "WorkersLost", poison)
             return
         verdict, function = await self._run(delivery)
         record = function.record if function else None
-        if verdict.error_type == "ResourceNotFoundException":
+        if record is None and verdict.error_type == "ResourceNotFoundException":
             await self._settlement.give_up(delivery, "FunctionNotFound", verdict)
-        elif verdict.error_type in ("EventAgeExceeded", "ZeroReservedConcurrency"):
+        elif verdict.unrun:
             await self._settlement.end_unrun(delivery, verdict, record)
         else:
             await self._settlement.settle(delivery, verdict, record)
@@ -96,7 +100,7 @@ class Executor:
         try:
             function = await self._functions.resolve(invocation)
             if invocation.kind == "async" and (unrun := self._settlement.unrun(delivery, function.record)):
-                return Verdict(b"", "Unhandled", unrun), function
+                return of_unrun(unrun), function
             return await self._run_somewhere(function, invocation, received_ns, sink), function
         except NotStarted as error:
             return _not_started(error, invocation), function
@@ -135,7 +139,7 @@ class Executor:
             invocation.payload,
             now_ms() + spec.timeout_seconds * 1000,
             invocation.invoked_arn,
-            invocation.trace_header,
+            counted(invocation.trace_header, spec.function_name),
             invocation.client_context,
             sink,
         )

@@ -14,6 +14,7 @@ import uvloop
 
 from broker.code_store import CodeStore
 from broker.connections import connected
+from broker.destination_senders import DestinationSenders
 from broker.errors import BrokerError, BrokerUnavailable, LeaseLost
 from broker.garbage import settle_in
 from broker.interface import Consumer
@@ -31,6 +32,7 @@ from worker.loop import Loop, until
 from worker.options import WorkerOptions
 from worker.run_tracing import RunTracing
 from worker.settlement import Settlement
+from worker.telling import Telling
 
 log = logging.getLogger(__name__)
 
@@ -110,11 +112,13 @@ async def _parts(
         code = CodeCache(settings.data_dir / "code-cache", CodeStore(settings))
         stack.push_async_callback(code.close)
         stack.push_async_callback(_ended, asyncio.create_task(sweep_code(code, registry), name="sweep-code"))
+        senders = DestinationSenders(settings)
+        stack.push_async_callback(senders.close)
         executor = Executor(
             broker,
             Functions(registry, code, settings),
             pool,
-            Settlement(registry, settings.retry_step_seconds),
+            Settlement(Telling(registry, senders), settings.retry_step_seconds),
             RunTracing(tracing),
         )
         capacity = _capacity(options)

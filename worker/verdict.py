@@ -7,7 +7,7 @@ from typing import assert_never
 
 import msgspec
 
-from broker.invocation import Failure
+from broker.invocation import Condition, Failure
 from worker.environments.error_documents import (
     EXIT_ERROR,
     INVALID_ENTRYPOINT,
@@ -26,6 +26,8 @@ class Verdict(msgspec.Struct, frozen=True):
     error_type: str = ""
     log_note: str = ""
     log_tail: bytes = b""
+    unrun: Condition | None = None
+    """Why it was not run at all."""
 
 
 def of_run(request_id: str, outcome: RunOutcome) -> Verdict:
@@ -57,6 +59,11 @@ def of_failed_init(request_id: str, failure: InitFailed) -> Verdict:
         message = f"RequestId: {request_id} Error: {_message(failure.document)}"
         return _failed(failure.error_type, message, f"{message}\n{failure.error_type}\n{note}")
     return Verdict(failure.document, "Unhandled", failure.error_type, note)
+
+
+def of_unrun(condition: Condition) -> Verdict:
+    """An event that must not be run (any more)."""
+    return Verdict(b"", "Unhandled", condition, unrun=condition)
 
 
 def of_platform(reason: str) -> Verdict:

@@ -15,13 +15,21 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
 from broker.errors import BrokerUnavailable, LeaseLost
 from broker.invocation import Invocation, Outcome, now_ms
 from broker.redis_broker.batch import Batch
-from broker.redis_broker.envelope import Received, Undecodable, lane_class, publish_arguments, read
+from broker.redis_broker.envelope import (
+    Received,
+    Undecodable,
+    gate_of,
+    lane_class,
+    publish_arguments,
+    read,
+)
 from broker.redis_broker.link import Link, volatile_prefix
 from broker.redis_broker.wire import Argument, CommandFailed
 
@@ -112,30 +120,40 @@ class RedisConsumer:
 
     async def settle(self, script: str, invocation: Invocation, *arguments: Argument) -> bool:
         """Run a settling script until Redis has done it: each is fenced, so twice is once."""
-        named = invocation.request_id, invocation.function_name, lane_class(invocation.kind)
-        return await self._insist(invocation, lambda: self._run(script, *named, *self._fill(), *arguments))
+        named = invocation.request_id, gate_of(invocation), lane_class(invocation.kind)
+        attempt = partial(self._run, script, *named, *self._fill(), *arguments)
+        try:
+            return await self._insist(invocation, attempt)
+        finally:
+            self._known.discard(invocation.request_id)
+
+    async def amend(self, current: Invocation, amended: Invocation) -> bool:
+        """Replace a message that stays in our hands."""
+        _, value, *_ = publish_arguments(amended, self._options.lanes)
+        attempt = partial(self._run, "amend", current.request_id, gate_of(current), value)
+        return await self._insist(current, attempt)
 
     async def acknowledge(self, invocation: Invocation, outcome: Outcome | None) -> bool:
         """Settle together with what else is acknowledged in this tick."""
         arguments = _ack_arguments(invocation, outcome)
-        return await self._insist(invocation, lambda: self._acknowledging.add(arguments))
-
-    async def _insist(self, invocation: Invocation, attempt: Callable[[], asyncio.Future[object]]) -> bool:
-        """Try until it is done. Raises BrokerUnavailable after a long outage; then, as the message is no
-        longer known here, a renewal finds it held and it is run once more."""
         try:
-            while True:
-                try:
-                    return await attempt() == 1
-                except BrokerUnavailable:
-                    await self._link.connected(_SETTLE_PATIENCE_SECONDS)
-                except CommandFailed as error:  # a server out of memory, most likely
-                    log.error(
-                        "not_settled_yet", extra={"request_id": invocation.request_id, "reason": str(error)}
-                    )
-                    await asyncio.sleep(_PAUSE_SECONDS)
+            return await self._insist(invocation, partial(self._acknowledging.add, arguments))
         finally:
             self._known.discard(invocation.request_id)
+
+    async def _insist(self, invocation: Invocation, attempt: Callable[[], asyncio.Future[object]]) -> bool:
+        """Try until it is done. Raises BrokerUnavailable after a long outage; then, as a message that is
+        settled is no longer known here, a renewal finds it held and it is run once more."""
+        while True:
+            try:
+                return await attempt() == 1
+            except BrokerUnavailable:
+                await self._link.connected(_SETTLE_PATIENCE_SECONDS)
+            except CommandFailed as error:  # a server out of memory, most likely
+                log.error(
+                    "not_settled_yet", extra={"request_id": invocation.request_id, "reason": str(error)}
+                )
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     def acknowledge_soon(self, invocation: Invocation, outcome: Outcome | None) -> None:
         """Settle together with what else ends within a millisecond: one script, one write to the disk."""
@@ -301,6 +319,10 @@ class RedisDelivery:
     def ack_lazily(self, outcome: Outcome | None = None) -> None:
         self._consumer.acknowledge_soon(self.invocation, outcome)
 
+    async def amend(self, invocation: Invocation) -> bool:
+        current, self.invocation = self.invocation, invocation
+        return await self._consumer.amend(current, invocation)
+
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
         return await self._consumer.settle(
             "release", self.invocation, round(delay_seconds * 1000), int(charge)
@@ -317,7 +339,7 @@ class RedisDelivery:
 
 def _ack_arguments(invocation: Invocation, outcome: Outcome | None) -> tuple[Argument, ...]:
     stored = b"" if outcome is None else _encode_outcome(outcome)
-    return invocation.request_id, invocation.function_name, lane_class(invocation.kind), stored
+    return invocation.request_id, gate_of(invocation), lane_class(invocation.kind), stored
 
 
 def _finish(future: asyncio.Future[None]) -> None:

@@ -51,13 +51,17 @@ def lane_class(kind: Kind) -> str:
     return "async" if kind == "async" else "sync"
 
 
+def gate_of(invocation: Invocation) -> str:
+    """Whose reserved concurrency the message counts against: nobody's once its function has run."""
+    return invocation.function_name if invocation.sequel is None else ""
+
+
 def publish_arguments(invocation: Invocation, lanes: int) -> tuple[bytes | str | int, ...]:
     """Id, value, function, class, lane a, lane b: what the scripts take for one message."""
-    a, b = lanes_of(invocation.function_name, invocation.version, lanes)
-    value = _header(invocation.kind, invocation.function_name, invocation.version, lanes) + _encode(
-        invocation
-    )
-    return invocation.request_id, value, invocation.function_name, lane_class(invocation.kind), a, b
+    gate = gate_of(invocation)
+    a, b = lanes_of(gate, invocation.version, lanes)
+    value = _header(invocation.kind, gate, invocation.version, lanes) + _encode(invocation)
+    return invocation.request_id, value, gate, lane_class(invocation.kind), a, b
 
 
 def read(value: bytes) -> Received:

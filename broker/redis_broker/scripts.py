@@ -354,6 +354,22 @@ fill(ARGV[1], tonumber(ARGV[5]), tonumber(ARGV[6]))
 return 1
 """
 
+_AMEND = """
+-- ARGV: epoch, id, function, value. The message stays in that worker's hands, with its counts, and leaves its
+-- function's gate. Answers 0 if it is fenced.
+local id, old = ARGV[2], nil
+if call('SISMEMBER', p .. ':held:' .. ARGV[1], id) == 1 then old = call('HGET', p .. ':messages', id) end
+if not old then return 0 end
+local class, a, b, attempt, deliveries, losses = header(old)
+local _, new_a, new_b, _, _, _, fn = header(ARGV[4])
+local rest = string.sub(ARGV[4], string.find(ARGV[4], '\\n', 1, true), -1)
+writing('async')
+local head = table.concat({class, new_a, new_b, attempt, deliveries, losses, fn}, ' ')
+call('HSET', p .. ':messages', id, head .. rest)
+free_slot(ARGV[3], 'async', id)
+return 1
+"""
+
 _DEAD_LETTER = """
 -- ARGV: epoch, id, function, class, lanes, from, outcome, outcome ttl (s), most dead letters
 local id, class = ARGV[2], ARGV[4]
@@ -476,6 +492,7 @@ _OTHERS = {
     "renew": _RENEW,
     "stop": _STOP,
     "release": _RELEASE,
+    "amend": _AMEND,
     "dead_letter": _DEAD_LETTER,
     "tidy": _TIDY,
     "reclaim": _RECLAIM,

@@ -41,6 +41,8 @@ class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     state_reason_code: str = ""
     last_update_status: UpdateStatus = "Successful"
     layers: tuple[str, ...] = ()
+    dead_letter_arn: str = ""
+    """Queue or topic for events that failed; that of `$LATEST` counts for all versions."""
     extra: dict[str, msgspec.Raw] = {}
     """Accepted and echoed members without an effect yet (TracingConfig, LoggingConfig, ...)."""
 
@@ -94,6 +96,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     event_invoke_configs: dict[str, EventInvokeConfig] = {}
     """By qualifier; `$LATEST` for the unqualified function."""
     reserved_concurrency: int | None = None
+    recursive_loop: Literal["Terminate", "Allow"] = "Terminate"
+    """What becomes of a call that continues a recursive loop (`broker.lineage`)."""
     policies: dict[str, Policy] = {}
     """By qualifier; `$LATEST` for the unqualified function."""
     tags: dict[str, str] = {}

@@ -12,7 +12,18 @@ import pytest
 
 from broker.errors import BrokerError, LeaseLost, Throttled
 from broker.interface import STREAM_WINDOW_BYTES, Broker, Consumer, Delivery, IncomingStream, ReplyStream
-from broker.invocation import Failure, Invocation, Kind, Outcome, Pending, Reply, new_request_id, now_ms
+from broker.invocation import (
+    Failure,
+    Invocation,
+    Kind,
+    Outcome,
+    Pending,
+    Reply,
+    Sequel,
+    Tell,
+    new_request_id,
+    now_ms,
+)
 from broker.memory import MemoryBroker, MemoryConsumer
 from broker.redis_broker.broker import RedisBroker
 from broker.redis_broker.link import volatile_prefix
@@ -308,6 +319,55 @@ async def test_a_dead_letter_is_set_aside_with_its_place(broker: Broker, consume
     assert await nothing_comes(consumer)
 
 
+def ended(done: Invocation) -> Invocation:
+    """What is left of it once its function has run."""
+    outcome = msgspec.structs.replace(outcome_of(done), finished_ms=done.accepted_ms)
+    return msgspec.structs.replace(done, sequel=Sequel(outcome, "Success", (Tell("arn", "record"),)))
+
+
+async def test_an_amended_message_stays_in_hand_and_comes_again_as_amended(
+    broker: Broker, consumer: Consumer
+) -> None:
+    sent = invocation(payload=b"one\ntwo")
+    await broker.publish(sent)
+    delivery = await take_one(consumer)
+    assert await delivery.amend(ended(sent))
+    assert delivery.invocation == ended(sent)
+    assert await nothing_comes(consumer)
+    assert isinstance(await broker.outcome(sent.request_id), Pending)
+    assert await delivery.release(0.1, charge=True)
+    again = await take_one(consumer)
+    assert again.invocation == ended(sent)
+    assert (again.attempt, again.deliveries) == (2, 2)
+    assert await again.ack(outcome_of(sent))
+    assert await nothing_comes(consumer)
+
+
+async def test_an_amended_message_of_a_lost_consumer_comes_again_as_amended(
+    harness: Harness, broker: Broker, consumer: Consumer
+) -> None:
+    sent, lost = invocation(), await harness.broker()
+    dying = await lost.consumer(1)
+    await consumer.stop()
+    await broker.publish(sent)
+    assert await (await take_one(dying)).amend(ended(sent))
+    await harness.crash(lost, dying)
+    other = await broker.consumer(1)
+    again = await take_one(other, RECOVERY_SECONDS)
+    assert (again.invocation, again.losses) == (ended(sent), 1)
+    await again.ack()
+    await other.close()
+
+
+async def test_a_settled_message_cannot_be_amended(broker: Broker, consumer: Consumer) -> None:
+    sent = invocation()
+    await broker.publish(sent)
+    delivery = await take_one(consumer)
+    await delivery.ack()
+    assert not await delivery.amend(ended(sent))
+    assert await nothing_comes(consumer)
+
+
 async def test_settling_twice_changes_nothing(broker: Broker, consumer: Consumer) -> None:
     await broker.publish(invocation())
     delivery = await take_one(consumer)
@@ -320,6 +380,22 @@ async def test_settling_twice_changes_nothing(broker: Broker, consumer: Consumer
 
 
 class TestReservedConcurrency:
+    async def test_what_has_run_holds_no_slot_any_more(self, broker: Broker, consumer: Consumer) -> None:
+        await broker.set_limit("f", 1)
+        first, second = invocation(), invocation()
+        await broker.publish(first)
+        delivery = await take_one(consumer)
+        assert await broker.publish(second) == "parked"
+        await delivery.amend(ended(first))
+        running = await take_one(consumer)
+        assert running.invocation == second
+        await delivery.release(0, charge=False)
+        again = await take_one(consumer)
+        assert again.invocation == ended(first)
+        await again.dead_letter(outcome_of(first))
+        await running.ack()
+        assert await broker.publish(invocation()) == "delivered"
+
     async def test_sync_over_the_limit_is_throttled(self, broker: Broker, consumer: Consumer) -> None:
         await broker.set_limit("f", 2)
         await broker.publish(invocation("sync"))

@@ -6,14 +6,18 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 
+from broker.destination_requests import Notice
 from broker.interface import Delivery
 from broker.invocation import LATEST, Invocation, Outcome, Pending, new_request_id, now_ms
+from broker.lineage import MOST_RUNS, counted
 from broker.memory import MemoryBroker, MemoryConsumer
 from broker.registry.memory_registry import MemoryRegistry
 from broker.registry.model import EventInvokeConfig, FunctionConfig, FunctionRecord
 from worker.settlement import Settlement
-from worker.verdict import Verdict, of_platform
+from worker.telling import Telling
+from worker.verdict import Verdict, of_platform, of_unrun
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 OK = Verdict(b'"fine"')
@@ -28,15 +32,29 @@ def function(
     return FunctionRecord(name, 1, latest, event_invoke_configs=configs, reserved_concurrency=reserved)
 
 
+class NoSenders:
+    async def send(self, arn: str, notice: Notice) -> None:
+        raise AssertionError(f"nobody was to hear of it, but {arn} did")
+
+
 class Bench:
     def __init__(self, broker: MemoryBroker, consumer: MemoryConsumer, registry: MemoryRegistry) -> None:
         self.broker, self.consumer, self.registry = broker, consumer, registry
-        self.settlement = Settlement(registry, retry_step_seconds=0.0)
+        self.settlement = Settlement(Telling(registry, NoSenders()), retry_step_seconds=0.0)
 
-    async def delivery(self, age_seconds: float = 0, hops: int = 0) -> Delivery:
+    async def delivery(self, age_seconds: float = 0, trace_header: str = "") -> Delivery:
         accepted = now_ms() - round(age_seconds * 1000)
         sent = Invocation(
-            new_request_id(), "async", "f", LATEST, 1, ARN + "f", b"{}", accepted, accepted + 10**9, hops=hops
+            new_request_id(),
+            "async",
+            "f",
+            LATEST,
+            1,
+            ARN + "f",
+            b"{}",
+            accepted,
+            accepted + 10**9,
+            trace_header=trace_header,
         )
         await self.broker.publish(sent)
         return await self.next()
@@ -106,13 +124,26 @@ async def test_a_missing_destination_loses_nothing(bench: Bench) -> None:
     delivery = await bench.delivery()
     await bench.settlement.settle(delivery, FAILED, function(config=config))
     assert bench.broker.dead_letters == [delivery.invocation]
+    assert "missing" in (await bench.outcome(delivery)).destination_error
 
 
-async def test_a_chain_of_destinations_ends(bench: Bench) -> None:
-    await bench.registry.create(function("f"))
-    delivery = await bench.delivery(hops=16)
-    await bench.settlement.settle(delivery, OK, function(config=EventInvokeConfig(0, on_success=ARN + "f")))
-    assert list(await bench.consumer.receive(1, 0.05)) == []
+async def test_a_function_that_is_its_destination_s_destination_is_stopped(bench: Bench) -> None:
+    owner = function(config=EventInvokeConfig(0, on_success=ARN + "g"))
+    await bench.registry.create(function("g"))
+    delivery = await bench.delivery()
+    assert bench.settlement.unrun(delivery, owner) is None
+    await bench.settlement.settle(delivery, OK, owner)
+    carried = (await bench.next()).invocation.trace_header
+    for _ in range(MOST_RUNS - 1):
+        carried = counted(carried, "f")
+    looping = await bench.delivery(trace_header=carried)
+    reason = bench.settlement.unrun(looping, owner)
+    assert reason == "RecursiveInvocation"
+    assert bench.settlement.unrun(looping, replace(owner, recursive_loop="Allow")) is None
+    await bench.settlement.end_unrun(looping, of_unrun(reason), owner)
+    outcome = await bench.outcome(looping)
+    assert (outcome.status, outcome.reason, outcome.attempts) == ("failed", "RecursiveInvocation", 0)
+    assert outcome.dead_letter.startswith("dead-letter/")
 
 
 async def test_our_own_failure_costs_no_attempt(bench: Bench) -> None:
@@ -128,7 +159,7 @@ async def test_an_event_that_is_too_old_expires_unrun(bench: Bench) -> None:
     assert bench.settlement.unrun(fresh, owner) is None
     reason = bench.settlement.unrun(old, owner)
     assert reason == "EventAgeExceeded"
-    await bench.settlement.end_unrun(old, Verdict(b"", "Unhandled", reason), owner)
+    await bench.settlement.end_unrun(old, of_unrun(reason), owner)
     outcome = await bench.outcome(old)
     assert (outcome.status, outcome.attempts) == ("expired", 0)
 
@@ -139,6 +170,6 @@ async def test_a_function_with_no_concurrency_sends_its_events_to_the_destinatio
     delivery = await bench.delivery()
     reason = bench.settlement.unrun(delivery, owner)
     assert reason == "ZeroReservedConcurrency"
-    await bench.settlement.end_unrun(delivery, Verdict(b"", "Unhandled", reason), owner)
+    await bench.settlement.end_unrun(delivery, of_unrun(reason), owner)
     context = json.loads((await bench.next()).invocation.payload)["requestContext"]
     assert (context["condition"], context["approximateInvokeCount"]) == ("ZeroReservedConcurrency", 0)
