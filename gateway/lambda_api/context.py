@@ -8,9 +8,12 @@ from typing import Protocol
 from broker.interface import Broker
 from broker.registry.interface import Registry
 from broker.settings import Settings
+from broker.trigger_store.directory import Directory
+from broker.trigger_store.interface import TriggerStore
 from gateway.code_links import CodeLinks
 from gateway.lambda_api.qualifiers import FunctionNames
 from gateway.lambda_api.runtimes import Runtimes
+from triggers.aws_calls.client import Clients
 
 
 class CodeStore(Protocol):
@@ -42,5 +45,9 @@ class Context:
     names: FunctionNames
     runtimes: Runtimes
     code_links: CodeLinks
+    trigger_store: TriggerStore
+    directory: Directory
+    """Of the same store."""
+    aws_clients: Clients
     base_url: str = ""
     """Scheme and host by which the caller reached us."""

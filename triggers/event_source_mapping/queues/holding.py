@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Iterable, Sequence
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 from triggers.aws_calls.errors import ServiceError
 from triggers.event_source_mapping.queues.message import Message
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 SHORTEST_HIDE_SECONDS = 10
 """A queue with a shorter timeout would have to be asked all the time."""
 _CHECK_SECONDS = 1.0
+_FOLLOW_SECONDS = 300.0
 _DELETE_GATHER_SECONDS = 0.002
 _DELETE_FIRST_RETRY_SECONDS = 0.2
 _DELETE_LAST_RETRY_SECONDS = 10.0
@@ -54,6 +57,11 @@ class Holding:
     @property
     def count(self) -> int:
         return len(self._held)
+
+    async def receive(self, most: int, wait_seconds: int) -> Sequence[Mapping[str, Any]]:
+        """As `Queue.receive`; `take` what comes. Raises ServiceError."""
+        hide_seconds = self.hide_seconds if self.hide_seconds != self.visibility_seconds else None
+        return await self.queue.receive(most, wait_seconds, hide_seconds)
 
     def take(self, messages: Iterable[Message]) -> None:
         """Hold what was received."""
@@ -86,6 +94,7 @@ class Holding:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_hidden())
             group.create_task(self._delete_what_is_done())
+            group.create_task(self._follow_queue())
 
     async def _show(self, messages: Sequence[Message], seconds: dict[str, float]) -> None:
         """Change by when messages are visible, where it makes a difference of a second or more."""
@@ -111,6 +120,13 @@ class Holding:
                 message.hidden_until = now + self.hide_seconds
             if due:
                 await self._hide([message.receipt_handle for message in due], self.hide_seconds)
+
+    async def _follow_queue(self) -> None:
+        """Somebody may change the queue's visibility timeout."""
+        while True:
+            await asyncio.sleep(_FOLLOW_SECONDS * random.uniform(0.5, 1.0))
+            with contextlib.suppress(ServiceError):
+                await self.queue.refresh()
 
     async def _hide(self, receipt_handles: Sequence[str], seconds: int) -> None:
         """Best effort: a message whose timeout could not be moved comes again, which loses nothing."""
@@ -151,8 +167,7 @@ class Holding:
             left = await in_batches(handles, self.queue.delete)
         except ServiceError as error:
             log.warning("messages_not_deleted", extra={"reason": str(error), "messages": len(handles)})
-        with contextlib.suppress(KeyError):
-            for message in messages:
-                if message.receipt_handle not in left:
-                    self._held.pop(message.receipt_handle, None)
+        for message in messages:
+            if message.receipt_handle not in left:
+                self._held.pop(message.receipt_handle, None)
         return [message for message in messages if message.receipt_handle in left]

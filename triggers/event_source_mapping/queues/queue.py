@@ -40,11 +40,11 @@ class Queue:
         if settings.source_account != account_id:
             asked["QueueOwnerAWSAccountId"] = settings.source_account
         url = (await client.call("GetQueueUrl", asked)).get("QueueUrl", "")
-        answer = await client.call(
-            "GetQueueAttributes", {"QueueUrl": url, "AttributeNames": ["VisibilityTimeout"]}
-        )
-        seconds = int((answer.get("Attributes") or {}).get("VisibilityTimeout", 30))
-        return cls(client, url, QueueFacts(seconds))
+        return cls(client, url, await _facts(client, url))
+
+    async def refresh(self) -> None:
+        """Ask again what the queue says of itself."""
+        self.facts = await _facts(self._client, self._url)
 
     async def receive(
         self, most: int, wait_seconds: int, hide_seconds: int | None
@@ -85,6 +85,13 @@ class Queue:
         failed = answer.get("Failed") or ()
         # A sender's fault (the handle has expired, the message is gone) does not mend.
         return frozenset(receipt_handles[int(each["Id"])] for each in failed if not each.get("SenderFault"))
+
+
+async def _facts(client: JsonClient, url: str) -> QueueFacts:
+    answer = await client.call(
+        "GetQueueAttributes", {"QueueUrl": url, "AttributeNames": ["VisibilityTimeout"]}
+    )
+    return QueueFacts(int((answer.get("Attributes") or {}).get("VisibilityTimeout", 30)))
 
 
 async def in_batches(messages: Sequence[str], call: Any) -> frozenset[str]:
