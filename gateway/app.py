@@ -41,6 +41,7 @@ from gateway.own_api import OwnApi, answer_error
 from gateway.readiness import Readiness
 from gateway.s3_objects import S3Objects
 from gateway.triggers_api import TriggersApi
+from triggers.aws_calls.client import Clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,9 @@ def create_app(parts: Parts) -> AsgiApp:
         names=names,
         runtimes=Runtimes(parts.broker, model.shape_for("Runtime").metadata["enum"]),
         code_links=links,
+        trigger_store=parts.trigger_store,
+        directory=parts.directory,
+        aws_clients=Clients(settings.endpoint_urls),
     )
     router = Router(model)
     lambda_api = LambdaApi(context, router, OPERATIONS, parts.verifier)

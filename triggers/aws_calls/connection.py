@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from ssl import SSLContext
-from typing import Self
+from typing import Self, cast
 
 import httptools
 
@@ -78,8 +78,7 @@ class Connection(asyncio.Protocol):
     # asyncio's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
 
     def data_received(self, data: bytes) -> None:
         try:
