@@ -10,8 +10,11 @@ from collections.abc import Mapping
 import msgspec
 
 from triggers.interface import TriggerSettings
+from triggers.queues.settings import QueueSettings
 
-KINDS: Mapping[str, type[TriggerSettings]] = {}
+KINDS: Mapping[str, type[TriggerSettings]] = {
+    "queue": QueueSettings,
+}
 
 
 class UnknownKind(ValueError):

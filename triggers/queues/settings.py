@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
-import msgspec
-from msgspec.structs import replace
+from msgspec.structs import force_setattr
+
+from triggers.interface import TriggerSettings
 
 AMQP_SCHEMES = ("amqp", "amqps")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -16,7 +18,7 @@ _MOST_BATCH_SIZE = 10_000
 _MOST_WINDOW_SECONDS = 300.0
 
 
-class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`url` holds credentials: show only `masked()`. Raises ValueError for what cannot work.
 
     `prefetch` 0 is twice what can run at a time, at least 100. `dead_letter_queue` "" is `QUEUE.dead-letter`.
@@ -40,6 +42,8 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if self.scheme not in (*AMQP_SCHEMES, *REDIS_SCHEMES):
             known = ", ".join((*AMQP_SCHEMES, *REDIS_SCHEMES))
             raise ValueError(f"url has the scheme {self.scheme!r}; queue triggers read from: {known}")
+        if f"://{MASK}@" in self.url:
+            raise ValueError(f"url is {self.url!r}, which is masked; give it with its credentials")
         if not self.queue:
             raise ValueError("queue is empty; name the queue to read from")
         if self.dead_letter_queue == self.queue:
@@ -82,7 +86,9 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def masked(self) -> Self:
         """Without the URL's credentials and query."""
-        return replace(self, url=masked_url(self.url))
+        shown = copy(self)  # `replace` would check it, and refuse the mask
+        force_setattr(shown, "url", masked_url(self.url))
+        return shown
 
 
 def masked_url(url: str) -> str:

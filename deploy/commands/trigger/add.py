@@ -8,7 +8,12 @@ from deploy.lazy_group import LazyGroup
 
 
 class _Commands(LazyGroup):
-    commands_by_name = {}  # noqa: RUF012 - never changed
+    commands_by_name = {  # noqa: RUF012 - never changed
+        "queue": (
+            "deploy.commands.trigger.add_queue",
+            "Messages of a queue: RabbitMQ or another AMQP server, Redis.",
+        ),
+    }
 
 
 @click.group("add", cls=_Commands)

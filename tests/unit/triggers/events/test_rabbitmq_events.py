@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from aws_lambda_powertools.utilities.data_classes.rabbit_mq_event import RabbitMQEvent
+
 from triggers.events.queue_messages import queue_event
 from triggers.events.rabbitmq import rabbitmq_event
 from triggers.queues.message import QueueMessage
@@ -45,3 +47,14 @@ def test_other_transports_flag_what_is_no_text() -> None:
     first, second = queue_event(messages, "orders", "redis")["messagesByQueue"]["orders"]
     assert (first["body"], first["isBase64Encoded"], first["receiveCount"]) == ("text", False, 1)
     assert (second["body"], second["isBase64Encoded"], second["receiveCount"]) == ("/w==", True, 3)
+
+
+def test_powertools_reads_the_event() -> None:
+    messages = [QueueMessage(b'{"order": 1}', "1", 0, headers={"tenant": "t"}, redelivered=True)]
+    document = rabbitmq_event(messages, "orders", "/", "arn:aws:mq:us-east-1:1:broker:b:b-1")
+    event = RabbitMQEvent(document)
+    (message,) = event.rmq_messages_by_queue["orders::/"]
+    assert event.event_source_arn == "arn:aws:mq:us-east-1:1:broker:b:b-1"
+    assert message.json_data == {"order": 1}
+    assert message.redelivered
+    assert message.basic_properties.headers == {"tenant": {"bytes": [116]}}
