@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from functools import partial
 from typing import Literal
@@ -20,13 +21,18 @@ from broker.errors import (
     CallFailed,
     CallLost,
     FunctionNotReady,
+    RecursiveLoop,
 )
 from broker.interface import Broker, ReplyInbox
 from broker.invocation import Invocation, Reply, new_request_id, now_ms
+from broker.lineage import is_recursive
 from broker.registry.interface import Registry
 from broker.registry.model import FunctionConfig, FunctionRecord
 from broker.registry.routing import route
 from broker.settings import Settings
+from broker.tracing import new_trace_header, trace_header_of
+
+log = logging.getLogger(__name__)
 
 QUEUE_PATIENCE_SECONDS = 60.0
 """How long a caller waits beyond the function's own time: for a slot and for its environment's start."""
@@ -75,9 +81,13 @@ class Caller:
 
         Waits for `patience_seconds`, by default the function's timeout and a minute more. Cancelling
         withdraws what no worker has yet. Raises FunctionNotFound, QualifierNotFound, FunctionNotReady,
-        Throttled, CallLost (no reply in time), CallFailed (the platform's fault), BrokerUnavailable.
+        RecursiveLoop (see `broker.lineage`: pass the arriving header on in `trace`), Throttled, CallLost (no
+        reply in time), CallFailed (the platform's fault), BrokerUnavailable.
         """
         record, config = await self._find(target)
+        if record.recursive_loop == "Terminate" and is_recursive(trace.header, record.name):
+            log.warning("recursive_loop_stopped", extra={"function": record.name})
+            raise RecursiveLoop(record.name)
         patience = config.timeout_seconds + QUEUE_PATIENCE_SECONDS
         if patience_seconds is not None:
             patience = patience_seconds
@@ -139,7 +149,7 @@ class Caller:
             accepted_ms=now,
             deadline_ms=now + round(life_seconds * 1000),
             reply_to="" if kind == "async" else self._inbox.address,
-            trace_header=trace.header,
+            trace_header=trace.header or trace_header_of(trace.traceparent) or new_trace_header(),
             traceparent=trace.traceparent,
             qualifier=target.qualifier,
             hops=hops,

@@ -61,6 +61,14 @@ class FunctionNotReady(BrokerError):
         self.state = state
 
 
+class RecursiveLoop(BrokerError):
+    """The call would go on with a recursive loop of the function (`broker.lineage`); nothing was enqueued."""
+
+    def __init__(self, function_name: str) -> None:
+        super().__init__(f"function {function_name} is called in a recursive loop, which was stopped")
+        self.function_name = function_name
+
+
 class CallLost(BrokerError):
     """No reply came in time; the function may have run."""
 

@@ -17,12 +17,13 @@ import msgspec
 from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound
 from broker.interface import Broker, IncomingStream, ReplyInbox
 from broker.invocation import Invocation, Reply, now_ms
+from broker.lineage import is_recursive
 from broker.registry.interface import Registry
 from broker.registry.model import FunctionConfig, FunctionRecord
 from gateway.errors import ApiError
 from gateway.http_body import CallerGone
 from gateway.invoke_watch import CallWatch
-from gateway.lambda_api.errors import conflict
+from gateway.lambda_api.errors import conflict, recursive_invocation
 from gateway.lambda_api.qualifiers import FunctionNames
 
 QUEUE_PATIENCE_SECONDS = 60.0
@@ -89,9 +90,12 @@ class FunctionCalls:
     ) -> Invocation:
         """The message of a call; unless `is_async`, its reply comes to this process.
 
-        `trace`: X-Amzn-Trace-Id, traceparent.
+        `trace`: X-Amzn-Trace-Id, traceparent. Raises ApiError where a call that somebody waits for would go
+        on with a recursive loop; an asynchronous one is ended by the worker.
         """
         record, config, qualifier = target.record, target.config, target.qualifier
+        if not is_async and record.recursive_loop == "Terminate" and is_recursive(trace[0], record.name):
+            raise recursive_invocation(self._names.arn(record.name, qualifier))
         now = now_ms()
         life_ms = _MOST_EVENT_AGE_MS if is_async else round(target.patience_seconds * 1000)
         return Invocation(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from broker.lineage import grafted
 from broker.tracing import (
     Tracing,
     context_of,
@@ -51,11 +52,12 @@ class InvokeTracing:
             elif name == b"x-amzn-trace-id":
                 trace_header = value.decode("latin-1")
         if self._tracing.enabled:
-            return self._record(traceparent or traceparent_of(trace_header), function_name, request_id)
+            return self._record(traceparent, trace_header, function_name, request_id)
         shown = (traceparent and trace_header_of(traceparent)) or trace_header or new_trace_header()
-        return CallSpan((shown, traceparent))
+        return CallSpan((grafted(shown, trace_header), traceparent))
 
-    def _record(self, parent: str, function_name: str, request_id: str) -> CallSpan:
+    def _record(self, traceparent: str, trace_header: str, function_name: str, request_id: str) -> CallSpan:
+        parent = traceparent or traceparent_of(trace_header)
         from opentelemetry.trace import SpanKind
 
         span = self._tracing.tracer.start_span(
@@ -65,4 +67,4 @@ class InvokeTracing:
             {"faas.name": function_name, "faas.invocation_id": request_id, "faas.trigger": "http"},
         )
         traceparent = traceparent_from(span)
-        return _RecordedSpan((trace_header_of(traceparent), traceparent), span)
+        return _RecordedSpan((grafted(trace_header_of(traceparent), trace_header), traceparent), span)

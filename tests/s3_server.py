@@ -16,10 +16,10 @@ from pathlib import Path
 class S3Server:
     """Answers at `url` from `start` until `stop`; it dies with the thread that started it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, port: int = 0) -> None:
         self._log = directory / "s3.log"
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind(("127.0.0.1", port))
             self._port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None

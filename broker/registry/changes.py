@@ -7,7 +7,7 @@ does not allow it. Which versions, aliases and revisions there are is decided he
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -190,6 +190,11 @@ def delete_alias(record: FunctionRecord, name: str) -> FunctionRecord:
 def reserve_concurrency(record: FunctionRecord, limit: int | None) -> FunctionRecord:
     """With reserved concurrency; None removes it."""
     return replace(record, reserved_concurrency=limit)
+
+
+def set_recursive_loop(record: FunctionRecord, chosen: Literal["Terminate", "Allow"]) -> FunctionRecord:
+    """With another choice of what becomes of recursive loops."""
+    return replace(record, recursive_loop=chosen)
 
 
 def set_event_invoke_config(

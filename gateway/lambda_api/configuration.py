@@ -55,6 +55,7 @@ def outline(names: FunctionNames, name: str, config: FunctionConfig, qualifier: 
         "CodeSha256": config.code_sha256,
         "Version": config.version,
         "Environment": {"Variables": config.environment} if config.environment else None,
+        "DeadLetterConfig": {"TargetArn": config.dead_letter_arn} if config.dead_letter_arn else None,
         "TracingConfig": _extra(config, "TracingConfig", {"Mode": "PassThrough"}),
         "RevisionId": config.revision_id,
         "PackageType": config.package_type,

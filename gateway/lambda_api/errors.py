@@ -66,6 +66,15 @@ def throttled(reason: str = "ReservedFunctionConcurrentInvocationLimitExceeded")
     )
 
 
+def recursive_invocation(arn: str) -> ApiError:
+    """The call continues a recursive loop."""
+    text = (
+        f"Lambda has detected that your function {arn} is invoked in a recursive loop and stopped its"
+        " invocation."
+    )
+    return ApiError("RecursiveInvocationException", 400, text, message_member="Message")
+
+
 def not_implemented(operation: str) -> ApiError:
     """Lightswitch does not do this yet; never confused with a success."""
     return not_supported(f"Lightswitch does not implement {operation} yet.")

@@ -11,8 +11,8 @@ from broker.errors import FunctionNotFound
 from broker.invocation import LATEST
 from broker.registry import changes
 from broker.registry.model import EventInvokeConfig, FunctionRecord
-from gateway.errors import ApiError
 from gateway.lambda_api.context import Context
+from gateway.lambda_api.destinations import check_destination
 from gateway.lambda_api.errors import invalid_parameter, not_found
 from gateway.lambda_api.paging import page_of
 from gateway.lambda_api.targets import named_function
@@ -97,27 +97,11 @@ async def _members(context: Context, request: Request, name: str) -> dict[str, A
         raise invalid_parameter("You must specify at least one of error handling or destination setting.")
     # Retries and age of a function that is not there are refused first, as on AWS.
     await _existing(context.registry.get(name))
-    for destination in (members.get("on_success"), members.get("on_failure")):
-        if destination:
-            await _check_destination(context, name, destination)
+    if arn := members.get("on_success"):
+        await check_destination(context, name, arn, "OnSuccess")
+    if arn := members.get("on_failure"):
+        await check_destination(context, name, arn, "OnFailure")
     return members
-
-
-async def _check_destination(context: Context, name: str, destination: str) -> None:
-    service = destination.split(":")[2] if destination.startswith("arn:") else "kafka"
-    if service != "lambda":
-        raise invalid_parameter(
-            f"The destination {destination} is invalid: destinations of the type '{service}' are not"
-            " supported yet, give the ARN of a function."
-        )
-    try:
-        target, qualifier = context.names.parse(destination)
-        record = await context.registry.get(target)
-        changes.check_qualifier(record, qualifier or LATEST)
-    except (ApiError, FunctionNotFound, changes.QualifierNotFound) as error:
-        raise invalid_parameter(f"The destination ARN {destination} is invalid.") from error
-    if target == name:
-        raise invalid_parameter("You can't specify the function as a destination for itself.")
 
 
 def _describe(context: Context, record: FunctionRecord, qualifier: str) -> Result:

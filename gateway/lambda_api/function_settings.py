@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.lambda_api.destinations import check_dead_letter_queue
 from gateway.lambda_api.errors import invalid_parameter, not_supported
 
 ENVIRONMENT_BYTES = 4096
@@ -52,7 +53,6 @@ _REFUSED = (
     "AcceleratorConfig",
     "CapacityProviderConfig",
     "CodeSigningConfigArn",
-    "DeadLetterConfig",
     "DurableConfig",
     "FileSystemConfigs",
     "ImageConfig",
@@ -76,6 +76,8 @@ def settings_of(request: Mapping[str, Any]) -> dict[str, Any]:
         fields["architectures"] = tuple(request["Architectures"])
     if "Environment" in request:
         fields["environment"] = _environment(request["Environment"].get("Variables", {}))
+    if "DeadLetterConfig" in request:
+        fields["dead_letter_arn"] = _dead_letter_arn(request["DeadLetterConfig"].get("TargetArn", ""))
     return fields
 
 
@@ -110,6 +112,12 @@ def _asks_for_something(value: Any) -> bool:
     if isinstance(value, list):
         return any(_asks_for_something(item) for item in value)
     return value not in (None, "", False, "None")
+
+
+def _dead_letter_arn(arn: str) -> str:
+    if arn:
+        check_dead_letter_queue(arn)
+    return arn
 
 
 def _environment(variables: dict[str, str]) -> dict[str, str]:

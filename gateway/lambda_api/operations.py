@@ -12,6 +12,7 @@ from gateway.lambda_api import (
     event_source_mappings,
     functions,
     permissions,
+    recursion,
     tags,
     versions_and_aliases,
 )
@@ -37,6 +38,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "GetFunctionConcurrency": concurrency.get_function_concurrency,
     "GetFunctionConfiguration": functions.get_function_configuration,
     "GetFunctionEventInvokeConfig": event_invoke_config.get_function_event_invoke_config,
+    "GetFunctionRecursionConfig": recursion.get_function_recursion_config,
     "GetPolicy": permissions.get_policy,
     "ListAliases": versions_and_aliases.list_aliases,
     "ListEventSourceMappings": event_source_mappings.list_event_source_mappings,
@@ -47,6 +49,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "PublishVersion": versions_and_aliases.publish_version,
     "PutFunctionConcurrency": concurrency.put_function_concurrency,
     "PutFunctionEventInvokeConfig": event_invoke_config.put_function_event_invoke_config,
+    "PutFunctionRecursionConfig": recursion.put_function_recursion_config,
     "RemovePermission": permissions.remove_permission,
     "TagResource": tags.tag_resource,
     "UntagResource": tags.untag_resource,

@@ -278,7 +278,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"PackageType": "Image"}, NOT_BUILT, "PackageType Image is not supported yet"),
     ({"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]}, NOT_BUILT, "Layers"),
     ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, NOT_BUILT, "VpcConfig"),
-    ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:1:q"}}, NOT_BUILT, "DeadLetterConfig"),
+    ({"DeadLetterConfig": {"TargetArn": f"{ARN}:another"}}, INVALID, "SQS queue or an SNS topic"),
+    ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:1:q.fifo"}}, INVALID, "FIFO"),
     ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, NOT_BUILT, "SnapStart"),
     (
         {"Environment": {"Variables": {"AWS_REGION": "x", "LAMBDA_TASK_ROOT": "y"}}},
@@ -340,6 +341,17 @@ def test_harmless_members_switched_off_are_accepted(create: Create) -> None:
         SnapStart={"ApplyOn": "None"},
         KMSKeyArn="",
     )
+
+
+def test_a_dead_letter_queue_is_shown_changed_and_removed(create: Create, client: Any, name: str) -> None:
+    queue, topic = "arn:aws:sqs:us-east-1:123456789012:q", "arn:aws:sns:us-east-1:123456789012:t"
+    assert create(DeadLetterConfig={"TargetArn": queue})["DeadLetterConfig"] == {"TargetArn": queue}
+    update = client.update_function_configuration
+    assert update(FunctionName=name, Timeout=4)["DeadLetterConfig"] == {"TargetArn": queue}
+    assert update(FunctionName=name, DeadLetterConfig={"TargetArn": topic})["DeadLetterConfig"] == {
+        "TargetArn": topic
+    }
+    assert "DeadLetterConfig" not in update(FunctionName=name, DeadLetterConfig={"TargetArn": ""})
 
 
 def test_a_provided_runtime_needs_no_handler(create: Create) -> None:

@@ -116,17 +116,46 @@ def test_event_invoke_config_is_put_updated_listed_and_deleted(
     assert len(left["FunctionEventInvokeConfigs"]) == 1
 
 
+def test_queues_topics_buckets_and_event_buses_are_destinations(function: str, client: Any) -> None:
+    account = "us-east-1:123456789012"
+    everywhere = [
+        f"arn:aws:sqs:{account}:q",
+        f"arn:aws:sns:{account}:t",
+        f"arn:aws:events:{account}:event-bus/b",
+    ]
+    for arn in everywhere:
+        both = {"OnSuccess": {"Destination": arn}, "OnFailure": {"Destination": arn}}
+        put = client.put_function_event_invoke_config(FunctionName=function, DestinationConfig=both)
+        assert put["DestinationConfig"] == both
+    bucket = {"OnFailure": {"Destination": "arn:aws:s3:::bucket"}}
+    client.put_function_event_invoke_config(FunctionName=function, DestinationConfig=bucket)
+
+
+def test_recursive_loops_are_terminated_unless_they_are_allowed(
+    function: str, client: Any, refused: Refused
+) -> None:
+    assert client.get_function_recursion_config(FunctionName=function)["RecursiveLoop"] == "Terminate"
+    put = client.put_function_recursion_config(FunctionName=function, RecursiveLoop="Allow")
+    assert put["RecursiveLoop"] == "Allow"
+    assert client.get_function_recursion_config(FunctionName=function)["RecursiveLoop"] == "Allow"
+    wrong = refused("put_function_recursion_config", FunctionName=function, RecursiveLoop="Maybe")
+    assert wrong["type"] == "ValidationException"
+    assert refused("get_function_recursion_config", FunctionName="nobody")["status"] == 404
+
+
 @pytest.mark.parametrize(
     ("destination", "words"),
     [
-        ("arn:aws:sqs:us-east-1:123456789012:queue", "'sqs' are not supported yet"),
-        ("arn:aws:sns:us-east-1:123456789012:topic", "'sns' are not supported yet"),
+        ("arn:aws:sqs:us-east-1:123456789012:queue.fifo", "FIFO queues and topics are not supported"),
+        ("arn:aws:s3:::bucket", "an S3 bucket is supported for OnFailure only"),
+        ("arn:aws:kinesis:us-east-1:123456789012:stream/s", "is invalid."),
+        ("kafka://topic", "The destination ARN kafka://topic is invalid."),
         (f"{ARN}:nobody", f"The destination ARN {ARN}:nobody is invalid."),
         (f"{ARN}:{{function}}:9", "is invalid."),
         (f"{ARN}:{{function}}", "You can't specify the function as a destination for itself."),
     ],
 )
-def test_a_destination_must_be_another_function_that_exists(
+def test_a_destination_must_be_one_that_can_be_told(
     function: str, refused: Refused, destination: str, words: str
 ) -> None:
     answer = refused(
