@@ -32,6 +32,8 @@ MOST_POLLS = 10
 """Polls of one mapping at the same time."""
 _FIRST_RETRY_SECONDS = 0.5
 _LAST_RETRY_SECONDS = 20.0
+_LATE_SECONDS = 0.3
+"""How long a poll is waited for whose mapping stops."""
 
 
 class Polling:
@@ -97,7 +99,7 @@ class Polling:
             await self._room.wait()
         self._asked += most
         try:
-            messages = await self._holding.receive(most, wait_seconds)
+            messages = await self._receive(most, wait_seconds)
         finally:
             self._asked -= most
         if not messages:
@@ -106,6 +108,22 @@ class Polling:
         self._take(messages)
         self._poll_more()
         return len(messages) >= most
+
+    async def _receive(self, most: int, wait_seconds: int) -> Sequence[Mapping[str, Any]]:
+        receiving = asyncio.ensure_future(self._holding.receive(most, wait_seconds))
+        try:
+            return await asyncio.shield(receiving)
+        except asyncio.CancelledError:
+            await self._give_back_late(receiving)
+            raise
+
+    async def _give_back_late(self, receiving: asyncio.Future[Sequence[Mapping[str, Any]]]) -> None:
+        """We stop; what is on its way to us should not stay hidden from who serves the mapping next."""
+        done, _ = await asyncio.wait({receiving}, timeout=_LATE_SECONDS)
+        receiving.cancel()
+        if done and not receiving.cancelled() and receiving.exception() is None:
+            wanted, unwanted = self._read(receiving.result())
+            await self._holding.give_back_at_once([*wanted, *unwanted])
 
     def _free_messages(self) -> int:
         """How many more messages could start to run, or wait for others of their batch."""
@@ -127,6 +145,14 @@ class Polling:
             log.info("extra_poll_failed", extra={"reason": str(error)})
 
     def _take(self, received: Sequence[Mapping[str, Any]]) -> None:
+        wanted, unwanted = self._read(received)
+        self._holding.take([*wanted, *unwanted])
+        self._holding.done(unwanted)
+        if wanted:
+            self._batching.add(wanted)
+
+    def _read(self, received: Sequence[Mapping[str, Any]]) -> tuple[list[Message], list[Message]]:
+        """Messages that the filters let pass, and the others."""
         now = asyncio.get_running_loop().time()
         wanted: list[Message] = []
         unwanted: list[Message] = []
@@ -134,10 +160,7 @@ class Polling:
             made = record(each, self._settings.event_source_arn)
             message = self._message(each, encode_record(made), now)
             (wanted if self._filters.admits_message(made) else unwanted).append(message)
-        self._holding.take([*wanted, *unwanted])
-        self._holding.done(unwanted)
-        if wanted:
-            self._batching.add(wanted)
+        return wanted, unwanted
 
     def _message(self, received: Mapping[str, Any], encoded: bytes, now: float) -> Message:
         attributes = received.get("Attributes") or {}
