@@ -67,11 +67,11 @@ class Checkpointer:
             self.put(checkpoint)
 
     async def _keep_last(self) -> None:
-        """On the way out: one attempt, and what was done since the last one is done again elsewhere."""
+        """On the way out: one attempt. Should it fail, what was done since the last one is done again."""
         if self._newest is None:
             return
         try:
             async with asyncio.timeout(_LAST_SAVE_SECONDS):
                 await self._save(self._newest)
-        except (TimeoutError, BrokerUnavailable) as error:
-            log.warning("checkpoint_not_kept", extra={"reason": str(error)})
+        except Exception as error:  # whatever it is, we are being cancelled, and that goes on
+            log.warning("checkpoint_not_kept", extra={"reason": str(error) or type(error).__name__})

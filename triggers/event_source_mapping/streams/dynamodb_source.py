@@ -1,71 +1,32 @@
-"""A table's stream by the DynamoDB Streams API, through boto3 in threads."""
+"""A table's stream by the DynamoDB Streams API."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
+from triggers.aws_calls.client import Clients
+from triggers.aws_calls.errors import ServiceError, ServiceRefused
 from triggers.event_source_mapping.streams.lineage import Shard
 from triggers.event_source_mapping.streams.source import Page, Position, PositionLost, SourceUnavailable
 
-_THREADS = 16
-_CONNECT_SECONDS = 3
-_READ_SECONDS = 10
+SERVICE = "dynamodbstreams"
 _LOST = ("ExpiredIteratorException", "TrimmedDataAccessException")
-_ENDPOINTS = ("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
-
-
-def endpoint_url(endpoint_urls: Mapping[str, str]) -> str | None:
-    """Where streams are: their own endpoint, else that of the tables, else everything's; None for AWS."""
-    return next((endpoint_urls[name] for name in _ENDPOINTS if endpoint_urls.get(name)), None)
-
-
-class StreamClients:
-    """The clients of one process, one for each region, and the threads that they block."""
-
-    def __init__(self, endpoint_urls: Mapping[str, str]) -> None:
-        self._endpoint_url = endpoint_url(endpoint_urls)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dynamodb-streams")
-        self._clients: dict[str, Any] = {}
-
-    def source(self, stream_arn: str) -> DynamoDBSource:
-        """A reader of one stream."""
-        region = stream_arn.split(":")[3]
-        return DynamoDBSource(stream_arn, lambda: self._client(region), self._threads)
-
-    def _client(self, region: str) -> Any:
-        if region not in self._clients:
-            config = Config(
-                connect_timeout=_CONNECT_SECONDS,
-                read_timeout=_READ_SECONDS,
-                max_pool_connections=_THREADS,
-                retries={"total_max_attempts": 1},
-            )
-            self._clients[region] = boto3.session.Session().client(
-                "dynamodbstreams", region_name=region, endpoint_url=self._endpoint_url, config=config
-            )
-        return self._clients[region]
 
 
 class DynamoDBSource:
-    """A `StreamSource` on the DynamoDB Streams API. `client` is called in the loop's thread."""
+    """A `StreamSource` on the DynamoDB Streams API."""
 
-    def __init__(self, stream_arn: str, client: Callable[[], Any], threads: ThreadPoolExecutor) -> None:
+    def __init__(self, stream_arn: str, clients: Clients) -> None:
         self._stream_arn = stream_arn
-        self._client = client
-        self._threads = threads
+        self._region = stream_arn.split(":")[3]
+        self._clients = clients
 
     async def shards(self) -> Sequence[Shard]:
         found: list[Shard] = []
         start: dict[str, str] = {}
         while True:
-            answer = await self._ask("describe_stream", StreamArn=self._stream_arn, **start)
+            answer = await self._ask("DescribeStream", {"StreamArn": self._stream_arn, **start})
             description = answer["StreamDescription"]
             found += [_shard(shard) for shard in description.get("Shards", [])]
             if not (last := description.get("LastEvaluatedShardId")):
@@ -76,25 +37,23 @@ class DynamoDBSource:
         where: dict[str, str] = {"ShardIteratorType": position.kind}
         if position.after:
             where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": position.after}
-        answer = await self._ask("get_shard_iterator", StreamArn=self._stream_arn, ShardId=shard_id, **where)
-        return str(answer["ShardIterator"])
+        asked = {"StreamArn": self._stream_arn, "ShardId": shard_id, **where}
+        return str((await self._ask("GetShardIterator", asked))["ShardIterator"])
 
     async def records(self, iterator: str) -> Page:
-        answer = await self._ask("get_records", ShardIterator=iterator)
+        answer = await self._ask("GetRecords", {"ShardIterator": iterator})
         return Page(answer.get("Records", []), answer.get("NextShardIterator") or "")
 
-    async def _ask(self, operation: str, **parameters: str) -> Any:
-        loop = asyncio.get_running_loop()
+    async def _ask(self, operation: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         try:
-            call = getattr(self._client(), operation)
-            return await loop.run_in_executor(self._threads, lambda: call(**parameters))
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
-            if code in _LOST:
-                raise PositionLost(code) from error
-            raise SourceUnavailable(f"{operation}: {error}") from error
-        except BotoCoreError as error:
-            raise SourceUnavailable(f"{operation}: {error}") from error
+            client = await self._clients.client(SERVICE, self._region)
+            return await client.call(operation, parameters)
+        except ServiceRefused as error:
+            if error.code in _LOST:
+                raise PositionLost(str(error)) from error
+            raise SourceUnavailable(str(error)) from error
+        except ServiceError as error:
+            raise SourceUnavailable(str(error)) from error
 
 
 def _shard(shard: Mapping[str, Any]) -> Shard:

@@ -26,7 +26,7 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Records as botocore parses them; `next_iterator` is empty at the end of a closed shard."""
+    """Records as the API's JSON has them; `next_iterator` is empty at the end of a closed shard."""
 
     records: Sequence[Mapping[str, Any]]
     next_iterator: str
