@@ -26,6 +26,7 @@ from broker.trigger_store.interface import TriggerStore
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.code_links import CodeLinks
 from gateway.errors import ApiError
+from gateway.hooks.hooks import Hooks
 from gateway.http_body import AsgiApp, Receive, Scope, Send
 from gateway.invoke import Invoke
 from gateway.invoke_request import is_invoke_path, is_stream_path
@@ -99,7 +100,8 @@ def create_app(parts: Parts) -> AsgiApp:
         parts.verifier,
         TriggersApi(parts.trigger_store, parts.directory, parts.registry, names),
     )
-    web = _web(parts.readiness, own_api, names)
+    hooks = Hooks(settings, parts.trigger_store, parts.directory, parts.caller)
+    web = _web(parts.readiness, own_api, names, hooks)
     return _Front(parts.invoke, parts.invoke_stream, lambda_api, router.prefixes(), web)
 
 
@@ -137,15 +139,16 @@ class _Front:
             await self._web(scope, receive, send)
 
 
-def _web(readiness: Readiness, own_api: OwnApi, names: FunctionNames) -> AsgiApp:
+def _web(readiness: Readiness, own_api: OwnApi, names: FunctionNames, hooks: Hooks) -> AsgiApp:
     app = FastAPI(
         title="Lightswitch",
         docs_url="/lightswitch/docs",
         redoc_url=None,
         openapi_url="/lightswitch/openapi.json",
-        lifespan=_pinging(readiness),
+        lifespan=_pinging(readiness, hooks),
     )
     app.include_router(own_api.router())
+    app.include_router(hooks.router())
 
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
@@ -174,7 +177,7 @@ def _web(readiness: Readiness, own_api: OwnApi, names: FunctionNames) -> AsgiApp
     return app
 
 
-def _pinging(readiness: Readiness) -> Any:
+def _pinging(readiness: Readiness, hooks: Hooks) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await readiness.start()
@@ -182,5 +185,6 @@ def _pinging(readiness: Readiness) -> Any:
             yield
         finally:
             await readiness.stop()
+            await hooks.close()
 
     return lifespan
