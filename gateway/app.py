@@ -26,6 +26,8 @@ from broker.trigger_store.interface import TriggerStore
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.code_links import CodeLinks
 from gateway.errors import ApiError
+from gateway.function_urls.address import read_address
+from gateway.function_urls.function_urls import FunctionUrls
 from gateway.hooks.hooks import Hooks
 from gateway.http_body import AsgiApp, Receive, Scope, Send
 from gateway.invoke import Invoke
@@ -68,6 +70,8 @@ class Parts:
     """Serves `POST /2015-03-31/functions/NAME/invocations`, signature included."""
     invoke_stream: AsgiApp
     """Serves the same with a streamed response."""
+    function_urls: FunctionUrls
+    """Serves what `read_address` finds to be a function URL."""
 
 
 def create_app(parts: Parts) -> AsgiApp:
@@ -102,24 +106,26 @@ def create_app(parts: Parts) -> AsgiApp:
     )
     hooks = Hooks(settings, parts.trigger_store, parts.directory, parts.caller)
     web = _web(parts.readiness, own_api, names, hooks)
-    return _Front(parts.invoke, parts.invoke_stream, lambda_api, router.prefixes(), web)
+    return _Front(parts.invoke, parts.invoke_stream, parts.function_urls, lambda_api, router.prefixes(), web)
 
 
 class _Front:
     """Sends each request on by its path."""
 
-    __slots__ = ("_invoke", "_invoke_stream", "_lambda_api", "_lambda_prefixes", "_web")
+    __slots__ = ("_function_urls", "_invoke", "_invoke_stream", "_lambda_api", "_lambda_prefixes", "_web")
 
     def __init__(
         self,
         invoke: AsgiApp,
         invoke_stream: AsgiApp,
+        function_urls: AsgiApp,
         lambda_api: AsgiApp,
         lambda_prefixes: frozenset[str],
         web: AsgiApp,
     ) -> None:
         self._invoke = invoke
         self._invoke_stream = invoke_stream
+        self._function_urls = function_urls
         self._lambda_api = lambda_api
         self._lambda_prefixes = frozenset(prefix.encode() for prefix in lambda_prefixes)
         self._web = web
@@ -133,6 +139,8 @@ class _Front:
             await self._invoke(scope, receive, send)
         elif scope["method"] == "POST" and is_stream_path(raw_path):
             await self._invoke_stream(scope, receive, send)
+        elif read_address(raw_path, scope["headers"]) is not None:
+            await self._function_urls(scope, receive, send)
         elif raw_path[1:].partition(b"/")[0] in self._lambda_prefixes:
             await self._lambda_api(scope, receive, send)
         else:
