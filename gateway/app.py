@@ -26,12 +26,12 @@ from broker.trigger_store.interface import TriggerStore
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.code_links import CodeLinks
 from gateway.errors import ApiError
-from gateway.function_urls.address import read_address
-from gateway.function_urls.function_urls import FunctionUrls
-from gateway.hooks.hooks import Hooks
+from gateway.http_api.routes import Routes
+from gateway.http_api.serving import HttpApi
 from gateway.http_body import AsgiApp, Receive, Scope, Send
 from gateway.invoke import Invoke
 from gateway.invoke_request import is_invoke_path, is_stream_path
+from gateway.invoke_tracing import InvokeTracing
 from gateway.lambda_api.api import LambdaApi
 from gateway.lambda_api.context import CodeStore, Context
 from gateway.lambda_api.model import load_model
@@ -45,6 +45,8 @@ from gateway.readiness import Readiness
 from gateway.s3_objects import S3Objects
 from gateway.triggers_api import TriggersApi
 from triggers.aws_calls.client import Clients
+
+_OWN = (b"lightswitch", b"healthz", b"readyz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,12 @@ class Parts:
     """Of the same store."""
     caller: Caller
     verifier: SignatureVerifier
+    tracing: InvokeTracing
     readiness: Readiness
     invoke: Invoke
     """Serves `POST /2015-03-31/functions/NAME/invocations`, signature included."""
     invoke_stream: AsgiApp
     """Serves the same with a streamed response."""
-    function_urls: FunctionUrls
-    """Serves what `read_address` finds to be a function URL."""
 
 
 def create_app(parts: Parts) -> AsgiApp:
@@ -104,59 +105,59 @@ def create_app(parts: Parts) -> AsgiApp:
         parts.verifier,
         TriggersApi(parts.trigger_store, parts.directory, parts.registry, names),
     )
-    hooks = Hooks(settings, parts.trigger_store, parts.directory, parts.caller)
-    web = _web(parts.readiness, own_api, names, hooks)
-    return _Front(parts.invoke, parts.invoke_stream, parts.function_urls, lambda_api, router.prefixes(), web)
+    web = _web(parts.readiness, own_api, names)
+    http_api = HttpApi(Routes(parts.directory), parts.invoke.calls, parts.tracing, settings)
+    return _Front(parts.invoke, parts.invoke_stream, lambda_api, router.prefixes(), web, http_api)
 
 
 class _Front:
-    """Sends each request on by its path."""
+    """Sends each request on by its path: what is none of the gateway's own is the HTTP API's."""
 
-    __slots__ = ("_function_urls", "_invoke", "_invoke_stream", "_lambda_api", "_lambda_prefixes", "_web")
+    __slots__ = ("_http_api", "_invoke", "_invoke_stream", "_lambda_api", "_lambda_prefixes", "_web")
 
     def __init__(
         self,
         invoke: AsgiApp,
         invoke_stream: AsgiApp,
-        function_urls: AsgiApp,
         lambda_api: AsgiApp,
         lambda_prefixes: frozenset[str],
         web: AsgiApp,
+        http_api: AsgiApp,
     ) -> None:
         self._invoke = invoke
         self._invoke_stream = invoke_stream
-        self._function_urls = function_urls
         self._lambda_api = lambda_api
         self._lambda_prefixes = frozenset(prefix.encode() for prefix in lambda_prefixes)
         self._web = web
+        self._http_api = http_api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._web(scope, receive, send)
             return
         raw_path: bytes = scope["raw_path"]
+        first = raw_path[1:].partition(b"/")[0]
         if scope["method"] == "POST" and is_invoke_path(raw_path):
             await self._invoke(scope, receive, send)
         elif scope["method"] == "POST" and is_stream_path(raw_path):
             await self._invoke_stream(scope, receive, send)
-        elif read_address(raw_path, scope["headers"]) is not None:
-            await self._function_urls(scope, receive, send)
-        elif raw_path[1:].partition(b"/")[0] in self._lambda_prefixes:
+        elif first in self._lambda_prefixes:
             await self._lambda_api(scope, receive, send)
-        else:
+        elif first in _OWN:
             await self._web(scope, receive, send)
+        else:
+            await self._http_api(scope, receive, send)
 
 
-def _web(readiness: Readiness, own_api: OwnApi, names: FunctionNames, hooks: Hooks) -> AsgiApp:
+def _web(readiness: Readiness, own_api: OwnApi, names: FunctionNames) -> AsgiApp:
     app = FastAPI(
         title="Lightswitch",
         docs_url="/lightswitch/docs",
         redoc_url=None,
         openapi_url="/lightswitch/openapi.json",
-        lifespan=_pinging(readiness, hooks),
+        lifespan=_pinging(readiness),
     )
     app.include_router(own_api.router())
-    app.include_router(hooks.router())
 
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
@@ -185,7 +186,7 @@ def _web(readiness: Readiness, own_api: OwnApi, names: FunctionNames, hooks: Hoo
     return app
 
 
-def _pinging(readiness: Readiness, hooks: Hooks) -> Any:
+def _pinging(readiness: Readiness) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await readiness.start()
@@ -193,6 +194,5 @@ def _pinging(readiness: Readiness, hooks: Hooks) -> Any:
             yield
         finally:
             await readiness.stop()
-            await hooks.close()
 
     return lifespan

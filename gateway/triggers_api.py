@@ -2,11 +2,11 @@
 
     POST   /triggers        {"kind", "function", "qualifier"?, "enabled"?, "settings"}   201
     GET    /triggers        ?kind=&function=&after=ID&limit=N    {"triggers": [...], "next": ID}
-    GET    /triggers/{id}   ?secrets=true
+    GET    /triggers/{id}
     PUT    /triggers/{id}   {"function"?, "qualifier"?, "enabled"?, "settings"?}
     DELETE /triggers/{id}                                                                204
 
-A trigger is shown with its `status` and without secrets, but when it is made or where they are asked for.
+A trigger is shown with its `status` and without secrets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from broker.registry.interface import Registry
 from broker.trigger_store.directory import Directory
 from broker.trigger_store.interface import TriggerStore
 from broker.trigger_store.model import TriggerRecord, TriggerStatus
-from gateway.lambda_api.errors import invalid_parameter, not_found
+from gateway.lambda_api.errors import conflict, invalid_parameter, not_found
 from gateway.lambda_api.qualifiers import FunctionNames
 from triggers.interface import TriggerSettings
 from triggers.kinds import KINDS, UnknownKind, read_settings
@@ -106,13 +106,14 @@ class TriggersApi:
             created_ms=now,
             modified_ms=now,
         )
+        await self._check_exclusive(record)
         stored = await self._store.create(record)
         await self._directory.refresh()
-        return _json(self._shown(stored, TriggerStatus(), secrets=True), 201)
+        return _json(self._shown(stored, TriggerStatus()), 201)
 
-    async def get(self, trigger_id: str, secrets: bool = False) -> Response:
+    async def get(self, trigger_id: str) -> Response:
         """One trigger."""
-        return await self._show(await self._existing(trigger_id), secrets=secrets)
+        return await self._show(await self._existing(trigger_id))
 
     async def list_triggers(
         self,
@@ -146,6 +147,7 @@ class TriggersApi:
             members["enabled"] = asked.enabled
         if asked.settings is not None:
             members["settings"] = self._checked(record.kind, asked.settings)
+        await self._check_exclusive(replace(record, **members))
         stored = await self._store.update(trigger_id, lambda current: replace(current, **members))
         await self._directory.refresh()
         return await self._show(stored)
@@ -180,13 +182,26 @@ class TriggersApi:
         except ValueError as error:
             raise invalid_parameter(str(error)) from error
 
-    async def _show(self, record: TriggerRecord, *, secrets: bool = False) -> Response:
-        statuses = await self._store.statuses([record.id])
-        return _json(self._shown(record, statuses.get(record.id, TriggerStatus()), secrets=secrets))
+    async def _check_exclusive(self, record: TriggerRecord) -> None:
+        """Raises ApiError where another trigger of the kind has the same `exclusive_key`."""
+        key = self._exclusive_key(record)
+        if not key:
+            return
+        await self._directory.refresh()
+        for other in self._directory.of_kind(record.kind):
+            if other.id != record.id and self._exclusive_key(other) == key:
+                raise conflict(f"Trigger {other.id} is there already for the {record.kind} {key}.")
 
-    def _shown(self, record: TriggerRecord, status: TriggerStatus, *, secrets: bool = False) -> Shown:
+    def _exclusive_key(self, record: TriggerRecord) -> str:
+        return read_settings(record.kind, record.settings, self._kinds).exclusive_key
+
+    async def _show(self, record: TriggerRecord) -> Response:
+        statuses = await self._store.statuses([record.id])
+        return _json(self._shown(record, statuses.get(record.id, TriggerStatus())))
+
+    def _shown(self, record: TriggerRecord, status: TriggerStatus) -> Shown:
         settings: Any = record.settings
-        if record.kind in self._kinds and not secrets:
+        if record.kind in self._kinds:
             settings = read_settings(record.kind, record.settings, self._kinds).masked()
         return Shown(
             record.id,

@@ -22,6 +22,11 @@ class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """As it may be shown to anybody who may list triggers: without secrets."""
         return self
 
+    @property
+    def exclusive_key(self) -> str:
+        """Two triggers of a kind cannot have the same; empty where a kind does not care."""
+        return ""
+
 
 class LeaseGone(Exception):
     """This process does not serve the trigger any more: stop, and settle nothing further."""

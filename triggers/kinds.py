@@ -9,15 +9,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from triggers.http_api.settings import RouteSettings
 from triggers.interface import TriggerSettings
-from triggers.object_store.settings import ObjectStoreSettings
 from triggers.queues.settings import QueueSettings
-from triggers.topics.settings import TopicSettings
 
 KINDS: Mapping[str, type[TriggerSettings]] = {
-    "object_store": ObjectStoreSettings,
-    "topic": TopicSettings,
     "queue": QueueSettings,
+    "route": RouteSettings,
 }
 
 

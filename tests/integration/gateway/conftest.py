@@ -29,7 +29,6 @@ from broker.trigger_store.directory import Directory
 from broker.trigger_store.redis_store import RedisTriggerStore
 from gateway.app import Parts, create_app
 from gateway.auth import Credentials, SignatureVerifier
-from gateway.function_urls.function_urls import FunctionUrls
 from gateway.invoke import Invoke
 from gateway.invoke_protocol import InvokeProtocol
 from gateway.invoke_stream import InvokeStream
@@ -95,7 +94,7 @@ class RunningGateway:
             parts = await self._parts()
             self.config = uvicorn.Config(
                 create_app(parts),
-                http=partial(InvokeProtocol, parts.invoke, parts.function_urls),  # type: ignore[arg-type]
+                http=partial(InvokeProtocol, parts.invoke),  # type: ignore[arg-type]
                 log_level="warning",
                 lifespan="on",
                 timeout_graceful_shutdown=2,
@@ -130,12 +129,10 @@ class RunningGateway:
             directory=self.directory,
             caller=Caller(self.broker, inbox, self.registry, self.settings),
             verifier=verifier,
+            tracing=tracing,
             readiness=self.readiness,
             invoke=invoke,
             invoke_stream=InvokeStream(invoke.calls, verifier, tracing),
-            function_urls=FunctionUrls(
-                invoke.calls, self.registry, verifier, tracing, self.settings.account_id
-            ),
         )
 
 

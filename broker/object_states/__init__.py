@@ -1,1 +1,0 @@
-"""What is known of the objects behind each `object_store` trigger."""

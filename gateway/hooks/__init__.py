@@ -1,1 +1,0 @@
-"""Where others post what happened: object stores and topics."""
