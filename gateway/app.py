@@ -26,6 +26,9 @@ from broker.trigger_store.interface import TriggerStore
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.code_links import CodeLinks
 from gateway.errors import ApiError
+from gateway.function_urls.address import read_address
+from gateway.function_urls.function_urls import FunctionUrls
+from gateway.hooks.hooks import Hooks
 from gateway.http_api.routes import Routes
 from gateway.http_api.serving import HttpApi
 from gateway.http_body import AsgiApp, Receive, Scope, Send
@@ -73,6 +76,8 @@ class Parts:
     """Serves `POST /2015-03-31/functions/NAME/invocations`, signature included."""
     invoke_stream: AsgiApp
     """Serves the same with a streamed response."""
+    function_urls: FunctionUrls
+    """Serves what `read_address` finds to be a function URL."""
 
 
 def create_app(parts: Parts) -> AsgiApp:
@@ -105,20 +110,38 @@ def create_app(parts: Parts) -> AsgiApp:
         parts.verifier,
         TriggersApi(parts.trigger_store, parts.directory, parts.registry, names),
     )
-    web = _web(parts.readiness, own_api, names)
+    hooks = Hooks(settings, parts.trigger_store, parts.directory, parts.caller)
+    web = _web(parts.readiness, own_api, names, hooks)
     http_api = HttpApi(Routes(parts.directory), parts.invoke.calls, parts.tracing, settings)
-    return _Front(parts.invoke, parts.invoke_stream, lambda_api, router.prefixes(), web, http_api)
+    return _Front(
+        parts.invoke,
+        parts.invoke_stream,
+        parts.function_urls,
+        lambda_api,
+        router.prefixes(),
+        web,
+        http_api,
+    )
 
 
 class _Front:
     """Sends each request on by its path: what is none of the gateway's own is the HTTP API's."""
 
-    __slots__ = ("_http_api", "_invoke", "_invoke_stream", "_lambda_api", "_lambda_prefixes", "_web")
+    __slots__ = (
+        "_function_urls",
+        "_http_api",
+        "_invoke",
+        "_invoke_stream",
+        "_lambda_api",
+        "_lambda_prefixes",
+        "_web",
+    )
 
     def __init__(
         self,
         invoke: AsgiApp,
         invoke_stream: AsgiApp,
+        function_urls: AsgiApp,
         lambda_api: AsgiApp,
         lambda_prefixes: frozenset[str],
         web: AsgiApp,
@@ -126,6 +149,7 @@ class _Front:
     ) -> None:
         self._invoke = invoke
         self._invoke_stream = invoke_stream
+        self._function_urls = function_urls
         self._lambda_api = lambda_api
         self._lambda_prefixes = frozenset(prefix.encode() for prefix in lambda_prefixes)
         self._web = web
@@ -141,6 +165,8 @@ class _Front:
             await self._invoke(scope, receive, send)
         elif scope["method"] == "POST" and is_stream_path(raw_path):
             await self._invoke_stream(scope, receive, send)
+        elif read_address(raw_path, scope["headers"]) is not None:
+            await self._function_urls(scope, receive, send)
         elif first in self._lambda_prefixes:
             await self._lambda_api(scope, receive, send)
         elif first in _OWN:
@@ -149,15 +175,16 @@ class _Front:
             await self._http_api(scope, receive, send)
 
 
-def _web(readiness: Readiness, own_api: OwnApi, names: FunctionNames) -> AsgiApp:
+def _web(readiness: Readiness, own_api: OwnApi, names: FunctionNames, hooks: Hooks) -> AsgiApp:
     app = FastAPI(
         title="Lightswitch",
         docs_url="/lightswitch/docs",
         redoc_url=None,
         openapi_url="/lightswitch/openapi.json",
-        lifespan=_pinging(readiness),
+        lifespan=_pinging(readiness, hooks),
     )
     app.include_router(own_api.router())
+    app.include_router(hooks.router())
 
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
@@ -186,7 +213,7 @@ def _web(readiness: Readiness, own_api: OwnApi, names: FunctionNames) -> AsgiApp
     return app
 
 
-def _pinging(readiness: Readiness) -> Any:
+def _pinging(readiness: Readiness, hooks: Hooks) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await readiness.start()
@@ -194,5 +221,6 @@ def _pinging(readiness: Readiness) -> Any:
             yield
         finally:
             await readiness.stop()
+            await hooks.close()
 
     return lifespan

@@ -1,9 +1,9 @@
-"""uvicorn's HTTP protocol with a short cut for Invoke.
+"""uvicorn's HTTP protocol with a short cut for Invoke and for buffered function URLs.
 
 ASGI costs a request a scope, an event, two messages each way and their checks: half of what the gateway
-spends on a warm invocation. Here an Invoke request goes from the parser to `Invoke.answer`, and its answer
-in one write to the socket. Everything else, and whatever is unusual about an Invoke (pipelined behind
-another request, HTTP/1.0, `Expect: 100-continue`), takes uvicorn's way through ASGI.
+spends on a warm invocation. Here such a request goes from the parser to `Invoke.answer` (or that of
+`FunctionUrls`), and its answer in one write to the socket. Everything else, and whatever is unusual about a
+call (pipelined behind another request, HTTP/1.0, `Expect: 100-continue`), takes uvicorn's way through ASGI.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gateway.function_urls.address import Address, read_address
+from gateway.function_urls.function_urls import FunctionUrls
+from gateway.function_urls.requests import UrlRequest
 from gateway.http_body import CallerGone
 from gateway.invoke import Invoke, InvokeAnswer, InvokeCall
 from gateway.invoke_request import BODY_LIMIT_BYTES, is_invoke_path
 
 
 class InvokeProtocol(HttpToolsProtocol):
-    """One connection. uvicorn passes its keyword arguments; `invoke` answers the short cut."""
+    """One connection. uvicorn passes its keyword arguments; `invoke` and `urls` answer the short cut."""
 
-    def __init__(self, invoke: Invoke, **arguments: Any) -> None:
+    def __init__(self, invoke: Invoke, urls: FunctionUrls, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._invoke = invoke
+        self._urls = urls
         self._short_cut: InvokeCycle | None = None
         self._next: asyncio.Future[InvokeCycle | None] | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -37,8 +41,8 @@ class InvokeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         raw_path, _, query_string = self.url.partition(b"?")
-        if self._takes_short_cut(raw_path):
-            cycle = InvokeCycle(self, raw_path, query_string, self.parser.should_keep_alive())
+        cycle = self._short_cut_for(raw_path, query_string) if self._may_take_short_cut() else None
+        if cycle is not None:
             self._short_cut = self.cycle = cycle  # type: ignore[assignment]
         else:
             self._short_cut = None
@@ -100,7 +104,7 @@ class InvokeProtocol(HttpToolsProtocol):
     async def _answer_all(self, cycle: InvokeCycle | None) -> None:
         """One task for all Invokes of a connection: a task costs half as much as a signature."""
         while cycle is not None:
-            await cycle.answer(self._invoke)
+            await cycle.answer()
             if self.transport.is_closing():
                 return
             self._next = self.loop.create_future()
@@ -112,11 +116,19 @@ class InvokeProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects_100_continue
         self.headers += headers  # in place: the scope has this list
 
-    def _takes_short_cut(self, raw_path: bytes) -> bool:
+    def _short_cut_for(self, raw_path: bytes, query_string: bytes) -> InvokeCycle | None:
+        method = self.parser.get_method()
+        keep_alive = self.parser.should_keep_alive()
+        if method == b"POST" and is_invoke_path(raw_path):
+            return InvokeCycle(self, raw_path, query_string, keep_alive, self._invoke)
+        address = read_address(raw_path, self.headers)
+        if address is None or not self._urls.is_buffered(address):
+            return None
+        return UrlCycle(self, raw_path, query_string, keep_alive, self._urls, method.decode(), address)
+
+    def _may_take_short_cut(self) -> bool:
         return (
-            self.parser.get_method() == b"POST"
-            and is_invoke_path(raw_path)
-            and (self.cycle is None or self.cycle.response_complete)
+            (self.cycle is None or self.cycle.response_complete)
             and not self.expect_100_continue
             and not self.parser.should_upgrade()
             and self.parser.get_http_version() == "1.1"
@@ -130,6 +142,7 @@ class InvokeCycle:
         "_body",
         "_headers",
         "_hung_up",
+        "_invoke",
         "_protocol",
         "_query_string",
         "_raw_path",
@@ -140,8 +153,14 @@ class InvokeCycle:
     )
 
     def __init__(
-        self, protocol: InvokeProtocol, raw_path: bytes, query_string: bytes, keep_alive: bool
+        self,
+        protocol: InvokeProtocol,
+        raw_path: bytes,
+        query_string: bytes,
+        keep_alive: bool,
+        invoke: Invoke | None,
     ) -> None:
+        self._invoke = invoke
         self.keep_alive = keep_alive
         self.response_complete = False
         self.disconnected = False
@@ -172,15 +191,19 @@ class InvokeCycle:
         if self._hung_up is not None:
             self._hung_up.set()
 
-    async def answer(self, invoke: Invoke) -> None:
+    async def answer(self) -> None:
         """Answer the request, or nothing where the caller has hung up."""
+        try:
+            self._write(await self._ask())
+        except CallerGone:
+            return
+
+    async def _ask(self) -> InvokeAnswer:
         call = InvokeCall(
             "POST", self._raw_path, self._query_string, self._headers, bytes(self._body), self._gone
         )
-        try:
-            self._write(await invoke.answer(call))
-        except CallerGone:
-            return
+        assert self._invoke is not None
+        return await self._invoke.answer(call)
 
     async def _gone(self) -> None:
         self._hung_up = asyncio.Event()
@@ -188,18 +211,60 @@ class InvokeCycle:
             return
         await self._hung_up.wait()
 
+    def _body_of(self, answer: InvokeAnswer) -> bytes:
+        return answer.body
+
     def _write(self, answer: InvokeAnswer) -> None:
         self.response_complete = True
         if self.disconnected or self._transport.is_closing():
             return
         lines = [STATUS_LINE[answer.status]]
         lines += [b"%b: %b\r\n" % header for header in answer.headers]
-        if answer.status != 204:
+        if answer.status not in (204, 304):
             lines.append(b"content-length: %d\r\n" % len(answer.body))
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
-        lines += (b"\r\n", answer.body)
+        lines += (b"\r\n", self._body_of(answer))
         self._transport.write(b"".join(lines))
         if not self.keep_alive:
             self._transport.close()
         self._protocol.end_short_cut()
+
+
+class UrlCycle(InvokeCycle):
+    """One request at a buffered function URL."""
+
+    __slots__ = ("_address", "_method", "_urls")
+
+    def __init__(
+        self,
+        protocol: InvokeProtocol,
+        raw_path: bytes,
+        query_string: bytes,
+        keep_alive: bool,
+        urls: FunctionUrls,
+        method: str,
+        address: Address,
+    ) -> None:
+        super().__init__(protocol, raw_path, query_string, keep_alive, None)
+        self._urls = urls
+        self._method = method
+        self._address = address
+
+    async def _ask(self) -> InvokeAnswer:
+        client, scheme = self._protocol.client, self._protocol.scheme or "http"
+        request = UrlRequest(
+            self._method,
+            self._raw_path,
+            self._query_string,
+            self._headers,
+            bytes(self._body),
+            client[0] if client else "",
+            scheme,
+            "1.1",
+            self._address,
+        )
+        return await self._urls.answer(request, self._gone)
+
+    def _body_of(self, answer: InvokeAnswer) -> bytes:
+        return b"" if self._method == "HEAD" or answer.status in (204, 304) else answer.body

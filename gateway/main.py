@@ -23,6 +23,7 @@ from broker.tracing import Tracing
 from broker.trigger_store.directory import Directory
 from gateway.app import Parts, create_app
 from gateway.auth import Credentials, SignatureVerifier
+from gateway.function_urls.function_urls import FunctionUrls
 from gateway.invoke import Invoke
 from gateway.invoke_protocol import InvokeProtocol
 from gateway.invoke_stream import InvokeStream
@@ -69,7 +70,7 @@ def _uvicorn_config(parts: Parts, options: GatewayOptions) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(parts),
         loop="none",  # ours runs already
-        http=partial(InvokeProtocol, parts.invoke),  # type: ignore[arg-type]
+        http=partial(InvokeProtocol, parts.invoke, parts.function_urls),  # type: ignore[arg-type]
         proxy_headers=False,
         ws="none",
         lifespan="on",
@@ -113,4 +114,5 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
             readiness=Readiness(broker),
             invoke=invoke,
             invoke_stream=InvokeStream(invoke.calls, verifier, spans),
+            function_urls=FunctionUrls(invoke.calls, registry, verifier, spans, settings.account_id),
         )

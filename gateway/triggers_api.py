@@ -2,11 +2,11 @@
 
     POST   /triggers        {"kind", "function", "qualifier"?, "enabled"?, "settings"}   201
     GET    /triggers        ?kind=&function=&after=ID&limit=N    {"triggers": [...], "next": ID}
-    GET    /triggers/{id}
+    GET    /triggers/{id}   ?secrets=true
     PUT    /triggers/{id}   {"function"?, "qualifier"?, "enabled"?, "settings"?}
     DELETE /triggers/{id}                                                                204
 
-A trigger is shown with its `status` and without secrets.
+A trigger is shown with its `status` and without secrets, but when it is made or where they are asked for.
 """
 
 from __future__ import annotations
@@ -109,11 +109,11 @@ class TriggersApi:
         await self._check_exclusive(record)
         stored = await self._store.create(record)
         await self._directory.refresh()
-        return _json(self._shown(stored, TriggerStatus()), 201)
+        return _json(self._shown(stored, TriggerStatus(), secrets=True), 201)
 
-    async def get(self, trigger_id: str) -> Response:
+    async def get(self, trigger_id: str, secrets: bool = False) -> Response:
         """One trigger."""
-        return await self._show(await self._existing(trigger_id))
+        return await self._show(await self._existing(trigger_id), secrets=secrets)
 
     async def list_triggers(
         self,
@@ -195,13 +195,13 @@ class TriggersApi:
     def _exclusive_key(self, record: TriggerRecord) -> str:
         return read_settings(record.kind, record.settings, self._kinds).exclusive_key
 
-    async def _show(self, record: TriggerRecord) -> Response:
+    async def _show(self, record: TriggerRecord, *, secrets: bool = False) -> Response:
         statuses = await self._store.statuses([record.id])
-        return _json(self._shown(record, statuses.get(record.id, TriggerStatus())))
+        return _json(self._shown(record, statuses.get(record.id, TriggerStatus()), secrets=secrets))
 
-    def _shown(self, record: TriggerRecord, status: TriggerStatus) -> Shown:
+    def _shown(self, record: TriggerRecord, status: TriggerStatus, *, secrets: bool = False) -> Shown:
         settings: Any = record.settings
-        if record.kind in self._kinds:
+        if record.kind in self._kinds and not secrets:
             settings = read_settings(record.kind, record.settings, self._kinds).masked()
         return Shown(
             record.id,

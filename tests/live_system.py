@@ -22,7 +22,7 @@ from botocore.config import Config
 from broker.settings import DEFAULT_REGION
 from tests.signed_requests import Endpoint
 
-Role = Literal["gateway", "worker", "redis"]
+Role = Literal["gateway", "worker", "triggers", "redis"]
 
 READY_WITHIN_SECONDS = 60
 STOPPED_WITHIN_SECONDS = 40
@@ -183,5 +183,5 @@ class LiveSystem:
 def _role(command: Sequence[str]) -> Role | None:
     if command and ("redis" in Path(command[0]).name or "valkey" in Path(command[0]).name):
         return "redis"
-    roles: tuple[Role, ...] = ("gateway", "worker")
+    roles: tuple[Role, ...] = ("gateway", "worker", "triggers")
     return next((role for role in roles if role in command), None)

@@ -11,9 +11,13 @@ import msgspec
 
 from triggers.http_api.settings import RouteSettings
 from triggers.interface import TriggerSettings
+from triggers.object_store.settings import ObjectStoreSettings
 from triggers.queues.settings import QueueSettings
+from triggers.topics.settings import TopicSettings
 
 KINDS: Mapping[str, type[TriggerSettings]] = {
+    "object_store": ObjectStoreSettings,
+    "topic": TopicSettings,
     "queue": QueueSettings,
     "route": RouteSettings,
 }

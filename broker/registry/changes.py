@@ -274,7 +274,8 @@ def _targets(alias: Alias) -> tuple[str, ...]:
 def _without_qualifier(record: FunctionRecord, qualifier: str) -> FunctionRecord:
     configs = {key: value for key, value in record.event_invoke_configs.items() if key != qualifier}
     policies = {key: value for key, value in record.policies.items() if key != qualifier}
-    return replace(record, event_invoke_configs=configs, policies=policies)
+    urls = {key: value for key, value in record.url_configs.items() if key != qualifier}
+    return replace(record, event_invoke_configs=configs, policies=policies, url_configs=urls)
 
 
 def _unchanged_since(record: FunctionRecord, published: FunctionConfig) -> bool:

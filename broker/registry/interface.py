@@ -65,3 +65,12 @@ class Registry(Protocol):
 
     async def totals(self) -> Totals:
         """Number of functions and size of their code."""
+
+    async def name_url(self, url_id: str, function_name: str) -> None:
+        """Make the id of a function URL lead to a function; before the function's record has it."""
+
+    async def function_of_url(self, url_id: str) -> str | None:
+        """The name of the function that an id leads to; its record says whether it still has that URL."""
+
+    async def forget_url(self, url_id: str) -> None:
+        """The id leads nowhere any more; unknown ids are fine."""

@@ -18,6 +18,7 @@ class Memory:
     """What the registries of several "processes" share."""
 
     records: dict[str, FunctionRecord] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
     generations: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
 
@@ -66,6 +67,15 @@ class MemoryRegistry:
     async def totals(self) -> Totals:
         records = self._records.values()
         return Totals(len(records), sum(record.code_bytes for record in records))
+
+    async def name_url(self, url_id: str, function_name: str) -> None:
+        self._memory.urls[url_id] = function_name
+
+    async def function_of_url(self, url_id: str) -> str | None:
+        return self._memory.urls.get(url_id)
+
+    async def forget_url(self, url_id: str) -> None:
+        self._memory.urls.pop(url_id, None)
 
     def _store(self, record: FunctionRecord) -> FunctionRecord:
         stored = msgspec.structs.replace(record, generation=next(self._memory.generations))

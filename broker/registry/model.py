@@ -73,6 +73,33 @@ class EventInvokeConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     on_failure: str = ""
 
 
+AuthType = Literal["NONE", "AWS_IAM"]
+InvokeMode = Literal["BUFFERED", "RESPONSE_STREAM"]
+
+
+class Cors(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What pages of other origins may do with a function URL."""
+
+    allow_credentials: bool = False
+    allow_headers: tuple[str, ...] = ()
+    allow_methods: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    max_age: int | None = None
+    """Seconds."""
+
+
+class FunctionUrlConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function's (or an alias's) own HTTP address. Times are ISO 8601."""
+
+    url_id: str
+    auth_type: AuthType
+    created: str
+    last_modified: str
+    invoke_mode: InvokeMode = "BUFFERED"
+    cors: Cors | None = None
+
+
 class Policy(msgspec.Struct, frozen=True):
     """Resource policy of a function, version or alias: statements as plain JSON objects, by Sid."""
 
@@ -95,6 +122,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     aliases: dict[str, Alias] = {}
     event_invoke_configs: dict[str, EventInvokeConfig] = {}
     """By qualifier; `$LATEST` for the unqualified function."""
+    url_configs: dict[str, FunctionUrlConfig] = {}
+    """By qualifier: an alias, or `$LATEST` for the unqualified function."""
     reserved_concurrency: int | None = None
     recursive_loop: Literal["Terminate", "Allow"] = "Terminate"
     """What becomes of a call that continues a recursive loop (`broker.lineage`)."""

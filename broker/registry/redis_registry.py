@@ -109,6 +109,19 @@ class RedisRegistry:
                 functions, code_bytes = await pipeline.execute()
         return Totals(functions=functions, code_bytes=int(code_bytes or 0))
 
+    async def name_url(self, url_id: str, function_name: str) -> None:
+        with translated("name a function URL"):
+            await self._client.hset(f"{self._prefix}:urls", url_id, function_name)
+
+    async def function_of_url(self, url_id: str) -> str | None:
+        with translated("find a function URL"):
+            found = await self._client.hget(f"{self._prefix}:urls", url_id)
+        return None if found is None else str(found, "ascii") if isinstance(found, bytes) else found
+
+    async def forget_url(self, url_id: str) -> None:
+        with translated("forget a function URL"):
+            await self._client.hdel(f"{self._prefix}:urls", url_id)
+
     async def _read(self, name: str) -> FunctionRecord:
         return await self._reads.run(name, lambda: self._read_now(name))
 

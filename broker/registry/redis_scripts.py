@@ -4,9 +4,10 @@
     P:names          zset    every name with score 0, so that it sorts and pages by name
     P:generation     string  the generation given out last, over all functions
     P:code_bytes     string  sum of all functions' code_bytes
+    P:urls           hash    id of a function URL -> function; the record says whether it still holds
     P:changes        channel `GENERATION NAME` of each change
 
-KEYS are those four in this order, the channel last.
+KEYS are those four in this order (without P:urls, which no script touches), the channel last.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@
     P:status          hash    id -> JSON of TriggerStatus
     P:checkpoints:ID  hash    name -> bytes
     P:lease:ID        string  owner, expires with the lease
+    P:objects:ID:...  see broker/object_states/redis_scripts.py
     P:owners          zset    owners that attend, score: epoch ms until when
 
 KEYS[1] is P in every script: not for Redis Cluster, as the broker's scripts.
@@ -36,6 +37,9 @@ local generation = redis.call('INCR', P .. ':generation')
 redis.call('ZREM', P .. ':ids', id)
 redis.call('HDEL', P .. ':status', id)
 redis.call('DEL', P .. ':checkpoints:' .. id, P .. ':lease:' .. id)
+for _, part in ipairs({{'pages', 'ends', 'notes', 'noted'}}) do
+  redis.call('DEL', P .. ':objects:' .. id .. ':' .. part)
+end
 redis.call('ZADD', P .. ':deleted', generation, id)
 local surplus = redis.call('ZCARD', P .. ':deleted') - {MOST_DELETED}
 if surplus > 0 then

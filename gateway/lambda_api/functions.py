@@ -18,6 +18,7 @@ from gateway.lambda_api.function_settings import (
     refuse_unsupported,
     settings_of,
 )
+from gateway.lambda_api.function_urls import forget_urls
 from gateway.lambda_api.paging import Keyed, page
 from gateway.lambda_api.targets import named_function, resolved
 from gateway.lambda_api.versions_and_aliases import outlined_versions
@@ -104,7 +105,9 @@ async def delete_function(context: Context, request: Request) -> Result:
     if qualifier:
         await _delete_version(context, name, qualifier)
     else:
+        record = await context.registry.get(name)
         await context.registry.delete(name)
+        await forget_urls(context, record)
         await context.broker.set_limit(name, None)
     return {"StatusCode": 204}
 

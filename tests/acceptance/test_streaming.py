@@ -32,7 +32,7 @@ def system(shared_system: LiveSystem) -> Iterator[LiveSystem]:
 
 
 @pytest.fixture
-def signal_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def signal_file() -> Iterator[Path]:
     """A file that a function may wait for; it is not there yet."""
     path = Path("/var/tmp") / f"signal-{uuid.uuid4().hex}"
     yield path

@@ -86,6 +86,20 @@ class System:
     def need_sleeper(self) -> str:
         return self._need("sleeper", "sleeper", runtime="python3.11")
 
+    def need_url_echo(self) -> str:
+        """A public function URL whose function answers with the body that it got."""
+        name = self._need("url-echo", "url_echo", runtime="python3.11")
+        client = self.live.client
+        client.add_permission(
+            FunctionName=name,
+            StatementId="public",
+            Action="lambda:InvokeFunctionUrl",
+            Principal="*",
+            FunctionUrlAuthType="NONE",
+        )
+        url: str = client.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
+        return url
+
     def _need(self, name: str, source: str, *, runtime: str) -> str:
         if name not in self._deployed:
             provided = runtime.startswith("provided")

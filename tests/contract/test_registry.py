@@ -254,3 +254,13 @@ async def test_closing_twice_is_fine(open_registry: Open) -> None:
     registry = await open_registry()
     await registry.close()
     await registry.close()
+
+
+async def test_the_id_of_a_url_leads_to_its_function_until_it_is_forgotten(open_registry: Open) -> None:
+    registry, other = await open_registry(), await open_registry()
+    assert await other.function_of_url("abc") is None
+    await registry.name_url("abc", "hello")
+    assert await other.function_of_url("abc") == "hello"
+    await other.forget_url("abc")
+    await other.forget_url("abc")
+    assert await registry.function_of_url("abc") is None

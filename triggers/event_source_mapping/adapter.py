@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-
 import msgspec
 
+from broker.destination_senders import DestinationSenders
 from triggers.aws_calls.client import Clients
 from triggers.event_source_mapping.queues.reader import read_queue
 from triggers.event_source_mapping.settings import MappingSettings
+from triggers.event_source_mapping.streams.reader import read_stream
 from triggers.interface import RunningTrigger
 
 KIND = "event_source_mapping"
-
-Reader = Callable[[RunningTrigger, MappingSettings, Clients], Awaitable[None]]
-"""Serves a mapping of one kind of source until it is cancelled, as `Adapter.run`."""
-
-READERS: Mapping[str, Reader] = {"sqs": read_queue}
-"""By the service in the source's ARN."""
 
 
 class EventSourceMappings:
@@ -25,12 +19,17 @@ class EventSourceMappings:
 
     def __init__(self) -> None:
         self._clients: Clients | None = None
+        self._senders: DestinationSenders | None = None
 
     async def run(self, trigger: RunningTrigger) -> None:
         """Raises ValueError for settings that cannot be read, or a source without a reader."""
         settings = msgspec.json.decode(trigger.record.settings, type=MappingSettings)
-        if settings.service not in READERS:
-            raise ValueError(f"event sources of the type {settings.service} cannot be read yet")
         if self._clients is None:
             self._clients = Clients(trigger.settings.endpoint_urls)
-        await READERS[settings.service](trigger, settings, self._clients)
+        match settings.service:
+            case "sqs":
+                await read_queue(trigger, settings, self._clients)
+            case "dynamodb":
+                if self._senders is None:
+                    self._senders = DestinationSenders(trigger.settings)
+                await read_stream(trigger, settings, self._clients, self._senders)

@@ -33,7 +33,10 @@ class WindowContext(msgspec.Struct, frozen=True):
 
 
 def stream_record(record: Mapping[str, Any], stream_arn: str) -> dict[str, Any]:
-    """One entry of `Records` from a record of the GetRecords operation, as botocore parses it."""
+    """One entry of `Records` from a record of the GetRecords operation.
+
+    As its JSON has it or as botocore parses it: times may be datetimes, binary attributes bytes.
+    """
     change = dict(record["dynamodb"])
     if "ApproximateCreationDateTime" in change:
         change["ApproximateCreationDateTime"] = epoch_seconds(change["ApproximateCreationDateTime"])

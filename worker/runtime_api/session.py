@@ -78,6 +78,10 @@ class Session:
     def next(self, deliver: Deliver) -> bool:
         """The runtime asks for work; `deliver` is called now or later."""
         self.give_up(self.request_id)
+        if self.state is RuntimeState.RESPONDING and self._deliver is None:
+            # It has given up a response whose connection has not ended for us yet, or does not await our 202.
+            self._deliver = deliver
+            return True
         if self.state not in (RuntimeState.INITIALIZING, RuntimeState.READY, RuntimeState.ANSWERED):
             return False
         if self._deliver is not None:
@@ -111,7 +115,7 @@ class Session:
         """The runtime has the result of its run, or has `streamed` it."""
         if self.state is not (RuntimeState.RESPONDING if streamed else RuntimeState.RUNNING):
             return False
-        self.state = RuntimeState.ANSWERED
+        self.state = RuntimeState.ANSWERED if self._deliver is None else RuntimeState.READY
         self._listener.runtime_answered(outcome, 0, 0)
         return True
 
@@ -120,6 +124,8 @@ class Session:
         more work, or `give_up` is called; unless its process turns out to have ended."""
         if self.state is RuntimeState.RESPONDING:
             self._broken = outcome
+            if self._deliver is not None:
+                self.give_up(self.request_id)
 
     def give_up(self, request_id: str) -> None:
         """Nothing more was heard about a response that broke off."""

@@ -9,6 +9,8 @@ from deploy.lazy_group import LazyGroup
 
 class _Commands(LazyGroup):
     commands_by_name = {  # noqa: RUF012 - never changed
+        "object-store": ("deploy.commands.trigger.add_object_store", "What happens in a bucket."),
+        "topic": ("deploy.commands.trigger.add_topic", "Messages of SNS-like topics, pushed by HTTP(S)."),
         "queue": (
             "deploy.commands.trigger.add_queue",
             "Messages of a queue: RabbitMQ or another AMQP server, Redis.",

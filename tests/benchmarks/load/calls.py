@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -33,6 +34,13 @@ def invoke(endpoint: Endpoint, function: str, payload: bytes, *, kind: str = "Re
     if kind == "Event":
         return Call(request, 202, b"")
     return Call(request, 200, payload)
+
+
+def request_url(url: str, body: bytes) -> Call:
+    """A POST to a public function URL whose function echoes the body."""
+    parts = urlsplit(url)
+    head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+    return Call(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body, 200, body)
 
 
 def write_calls(path: Path, calls: Sequence[Call]) -> None:

@@ -29,6 +29,7 @@ from broker.trigger_store.directory import Directory
 from broker.trigger_store.redis_store import RedisTriggerStore
 from gateway.app import Parts, create_app
 from gateway.auth import Credentials, SignatureVerifier
+from gateway.function_urls.function_urls import FunctionUrls
 from gateway.invoke import Invoke
 from gateway.invoke_protocol import InvokeProtocol
 from gateway.invoke_stream import InvokeStream
@@ -94,7 +95,7 @@ class RunningGateway:
             parts = await self._parts()
             self.config = uvicorn.Config(
                 create_app(parts),
-                http=partial(InvokeProtocol, parts.invoke),  # type: ignore[arg-type]
+                http=partial(InvokeProtocol, parts.invoke, parts.function_urls),  # type: ignore[arg-type]
                 log_level="warning",
                 lifespan="on",
                 timeout_graceful_shutdown=2,
@@ -133,6 +134,9 @@ class RunningGateway:
             readiness=self.readiness,
             invoke=invoke,
             invoke_stream=InvokeStream(invoke.calls, verifier, tracing),
+            function_urls=FunctionUrls(
+                invoke.calls, self.registry, verifier, tracing, self.settings.account_id
+            ),
         )
 
 

@@ -117,11 +117,8 @@ def test_an_unknown_route_is_an_unknown_operation(gateway: RunningGateway) -> No
     ("operation", "request_"),
     [
         ("list_layers", {}),
-        ("create_function_url_config", {"FunctionName": "f", "AuthType": "NONE"}),
-        ("list_event_source_mappings", {}),
         ("get_provisioned_concurrency_config", {"FunctionName": "f", "Qualifier": "1"}),
         ("invoke_async", {"FunctionName": "f", "InvokeArgs": b"{}"}),
-        ("get_function_recursion_config", {"FunctionName": "f"}),
     ],
 )
 def test_what_is_not_built_says_so(refused: Refused, operation: str, request_: dict[str, Any]) -> None:

@@ -61,9 +61,3 @@ def failure_record(
     if payload is not None:
         document["payload"] = payload.decode()
     return msgspec.json.encode(document)
-
-
-def object_key(mapping_id: str, shard_id: str, now: datetime, unique: str) -> str:
-    """Where the document is put in a bucket."""
-    moment = now.astimezone(UTC)
-    return f"aws/lambda/{mapping_id}/{shard_id}/{moment:%Y/%m/%d}/{moment:%Y-%m-%dT%H.%M.%S}-{unique}"

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from triggers.event_source_mapping.batch_results import failed_items
+
 EMPTY_STATE = msgspec.Raw(b"{}")
 
 
@@ -14,19 +16,9 @@ class BadResponse(Exception):
 
 
 def first_failure(payload: bytes, sequence_numbers: Sequence[str]) -> int | None:
-    """Index of the first record that `batchItemFailures` names; None where all are done.
-
-    An answer that is null, an empty object or an empty list of failures says that all are done; one that is
-    malformed, or names a record that the batch has not, that all failed (BadResponse). Source: "Success and
-    failure conditions" of partial batch responses.
-    """
-    answer = _document(payload)
-    failures = answer.get("batchItemFailures") if isinstance(answer, dict) else None
-    if failures is None or failures == []:
-        return None
-    if not isinstance(failures, list):
-        raise BadResponse("batchItemFailures is no list")
-    return min(_position(failure, sequence_numbers) for failure in failures)
+    """Index of the first record that `batchItemFailures` names; None where all are done."""
+    failed = failed_items(payload, sequence_numbers)
+    return next((at for at, name in enumerate(sequence_numbers) if name in failed), None)
 
 
 def window_state(payload: bytes) -> msgspec.Raw:
@@ -38,17 +30,3 @@ def window_state(payload: bytes) -> msgspec.Raw:
     if "state" not in answer:
         raise BadResponse("the answer has no state")
     return msgspec.Raw(bytes(answer["state"]))
-
-
-def _document(payload: bytes) -> object:
-    try:
-        return msgspec.json.decode(payload) if payload else None
-    except msgspec.DecodeError as error:
-        raise BadResponse(f"the answer is no JSON: {error}") from error
-
-
-def _position(failure: object, sequence_numbers: Sequence[str]) -> int:
-    name = failure.get("itemIdentifier") if isinstance(failure, dict) else None
-    if not isinstance(name, str) or name not in sequence_numbers:
-        raise BadResponse(f"batchItemFailures names {name!r}, which is no record of the batch")
-    return sequence_numbers.index(name)

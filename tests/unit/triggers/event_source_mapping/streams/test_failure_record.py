@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from tests.unit.triggers.event_source_mapping.streams.records import record
 from triggers.event_source_mapping.streams.batches import Batch
-from triggers.event_source_mapping.streams.failure_record import Ran, failure_record, object_key
+from triggers.event_source_mapping.streams.failure_record import Ran, failure_record
 
 NOW = datetime(2019, 11, 14, 0, 13, 49, 717_000, tzinfo=UTC)
 BATCH = Batch((record(5, created_seconds=1573690399), record(9, created_seconds=1573690400)), 1, 3)
@@ -59,8 +59,3 @@ def test_a_batch_that_never_ran_has_no_response() -> None:
 
 def test_a_bucket_gets_the_event_as_well() -> None:
     assert document(None, b'{"Records":[]}')["payload"] == '{"Records":[]}'
-
-
-def test_a_bucket_keeps_it_by_mapping_shard_and_day() -> None:
-    key = object_key("mapping", "shard-1", NOW, "unique")
-    assert key == "aws/lambda/mapping/shard-1/2019/11/14/2019-11-14T00.13.49-unique"

@@ -1,0 +1,1 @@
+"""What is known of the objects behind each `object_store` trigger."""

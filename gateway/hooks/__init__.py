@@ -1,0 +1,1 @@
+"""Where others post what happened: object stores and topics."""
