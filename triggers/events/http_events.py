@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -112,7 +113,12 @@ def query_parameters(query_string: str) -> list[tuple[str, str]]:
 
 def clf_time(time_ms: int) -> str:
     """A time as API Gateway writes it: `12/Mar/2020:19:03:58 +0000`. strftime would ask the locale."""
-    at = time.gmtime(time_ms // 1000)
+    return _clf_time(time_ms // 1000)
+
+
+@lru_cache(maxsize=16)
+def _clf_time(time_seconds: int) -> str:
+    at = time.gmtime(time_seconds)
     clock = f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}"
     return f"{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{clock} +0000"
 
@@ -173,7 +179,7 @@ def _joined(headers: Headers) -> tuple[dict[str, str], list[str]]:
         if raw_name == b"cookie":
             cookies += filter(None, map(str.strip, _text(raw_value).split(";")))
             continue
-        name, value = _text(raw_name), _text(raw_value)
+        name, value = _name(raw_name), _text(raw_value)
         joined[name] = f"{joined[name]},{value}" if name in joined else value
     return joined, cookies
 
@@ -183,6 +189,12 @@ def _joined_query(query_string: str) -> dict[str, str]:
     for name, value in query_parameters(query_string):
         joined[name] = f"{joined[name]},{value}" if name in joined else value
     return joined
+
+
+@lru_cache(maxsize=512)
+def _name(raw: bytes) -> str:
+    """Clients send the same few names all day."""
+    return _text(raw)
 
 
 def _text(raw: bytes) -> str:

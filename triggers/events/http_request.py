@@ -59,9 +59,13 @@ def forwarded(headers: Headers, *, source_ip: str, port: int, protocol: str, tra
     Hop-by-hop headers go. As on AWS, `x-forwarded-port`, `-proto` and `x-amzn-trace-id` are ours, and
     `x-forwarded-for` has the client's address behind what the client claims.
     """
-    dropped = HOP_BY_HOP | _named_by_connection(headers)
-    addresses = [value for name, value in headers if name == b"x-forwarded-for"]
-    kept = [header for header in headers if header[0] not in dropped and header[0] not in _OURS]
+    dropped, addresses = _NOT_FORWARDED, []
+    for name, value in headers:
+        if name == b"connection":
+            dropped = dropped.union(part.strip().lower() for part in value.split(b","))
+        elif name == b"x-forwarded-for":
+            addresses.append(value)
+    kept = [header for header in headers if header[0] not in dropped]
     return [
         *kept,
         (b"x-amzn-trace-id", trace_header.encode()),
@@ -71,10 +75,10 @@ def forwarded(headers: Headers, *, source_ip: str, port: int, protocol: str, tra
     ]
 
 
-_OURS = frozenset((b"x-amzn-trace-id", b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-proto"))
-
-
-def _named_by_connection(headers: Headers) -> frozenset[bytes]:
-    """Headers that `Connection` declares to be for this connection only."""
-    values = [value for name, value in headers if name == b"connection"]
-    return frozenset(name.strip().lower() for value in values for name in value.split(b","))
+_NOT_FORWARDED = HOP_BY_HOP | {
+    b"x-amzn-trace-id",
+    b"x-forwarded-for",
+    b"x-forwarded-port",
+    b"x-forwarded-proto",
+}
+"""What is about the client's connection, and what we say ourselves; `Connection` may name more."""
