@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -415,3 +415,138 @@ async def test_a_closed_session_refuses_everything(api: Api) -> None:
 
     assert (await runtime.call(NEXT)).status == 403
     assert api.heard.events == []
+
+
+@dataclass
+class Sink:
+    """Takes a streamed response; has room until it is told otherwise."""
+
+    content_type: str = ""
+    taken: bytearray = field(default_factory=bytearray)
+    has_room: bool = True
+    resume: list[Callable[[], None]] = field(default_factory=list)
+
+    def begin(self, content_type: str) -> None:
+        self.content_type = content_type
+
+    def write(self, chunk: bytes) -> None:
+        self.taken += chunk
+
+    def when_room(self, resume: Callable[[], None]) -> None:
+        self.resume.append(resume)
+
+    def make_room(self) -> None:
+        self.has_room = True
+        waiting, self.resume = self.resume, []
+        for resume in waiting:
+            resume()
+
+
+STREAMING = (
+    b"POST /2018-06-01/runtime/invocation/id-1/response HTTP/1.1\r\nHost: x\r\n"
+    b"Content-Type: text/plain\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+END = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class TestStreamedResponses:
+    @pytest.fixture
+    def sink(self) -> Sink:
+        return Sink()
+
+    @pytest.fixture
+    async def runtime(self, api: Api, sink: Sink) -> Runtime:
+        runtime = await api.connect()
+        runtime.say(NEXT)
+        await until(lambda: ("ready",) in api.heard.events)
+        api.session.offer(work_of("id-1", sink=sink))
+        assert (await runtime.hear()).status == 200
+        return runtime
+
+    async def test_bytes_reach_the_sink_before_the_response_ends(
+        self, api: Api, runtime: Runtime, sink: Sink
+    ) -> None:
+        runtime.say(STREAMING + chunk(b"one"))
+        await until(lambda: sink.taken == b"one")
+        assert sink.content_type == "text/plain"
+        assert len(api.heard.events) == 1
+        assert (await runtime.call(chunk(b" two") + END)).status == 202
+        assert sink.taken == b"one two"
+        assert api.heard.events[1:] == [("answered", Succeeded(b""))]
+
+    async def test_trailers_make_it_a_failure(self, api: Api, runtime: Runtime, sink: Sink) -> None:
+        document = b'{"errorType":"Oops","errorMessage":"m"}'
+        trailers = b"0\r\nLambda-Runtime-Function-Error-Type: Oops\r\n"
+        trailers += b"Lambda-Runtime-Function-Error-Body: " + base64.b64encode(document) + b"\r\n\r\n"
+        assert (await runtime.call(STREAMING + chunk(b"begun") + trailers)).status == 202
+        assert api.heard.events[1:] == [("answered", HandlerFailed("Oops", document))]
+
+    async def test_a_full_sink_holds_the_runtime_up(self, runtime: Runtime, sink: Sink) -> None:
+        sink.has_room = False
+        runtime.say(STREAMING + chunk(b"x"))
+        await until(lambda: bool(sink.resume))
+        flood = b"y" * (32 << 20)
+        runtime.say(chunk(flood) + END)
+        await asyncio.sleep(0.1)
+        assert len(sink.taken) < len(flood) // 4
+        sink.make_room()
+        async with asyncio.timeout(10):
+            assert (await runtime.hear()).status == 202
+        assert len(sink.taken) == 1 + len(flood)
+
+    async def test_without_a_sink_it_is_collected(self, api: Api) -> None:
+        runtime = await api.running()
+        assert (await runtime.call(STREAMING + chunk(b"one") + chunk(b" two") + END)).status == 202
+        assert api.heard.events[1:] == [("answered", Succeeded(b"one two"))]
+
+    async def test_a_response_of_another_run_reaches_nobody(self, runtime: Runtime, sink: Sink) -> None:
+        answer = await runtime.call(STREAMING.replace(b"id-1", b"id-2") + chunk(b"x") + END)
+        assert answer.status == 400
+        assert not sink.taken
+
+    async def test_an_error_beside_a_stream_is_out_of_turn(
+        self, api: Api, runtime: Runtime, sink: Sink
+    ) -> None:
+        runtime.say(STREAMING + chunk(b"one"))
+        await until(lambda: sink.taken == b"one")
+        other = await api.connect()
+        assert (await other.post("/2018-06-01/runtime/invocation/id-1/error")).status == 403
+        assert (await runtime.call(END)).status == 202
+
+    async def test_a_stream_that_breaks_off_is_truncated(
+        self, api: Api, runtime: Runtime, sink: Sink
+    ) -> None:
+        runtime.say(STREAMING + chunk(b"one"))
+        await until(lambda: sink.taken == b"one")
+        runtime.writer.close()
+        await until(lambda: len(api.heard.events) == 2)
+        outcome = api.heard.events[1][1]
+        assert isinstance(outcome, HandlerFailed)
+        assert outcome.error_type == "Runtime.TruncatedResponse"
+
+    async def test_a_runtime_that_breaks_off_may_ask_for_more_at_once(
+        self, api: Api, runtime: Runtime, sink: Sink
+    ) -> None:
+        runtime.say(STREAMING + chunk(b"one"))
+        await until(lambda: sink.taken == b"one")
+        other = await api.connect()
+        other.say(NEXT)
+        runtime.writer.close()
+        await until(lambda: len(api.heard.events) == 2)
+        api.session.offer(work_of("id-2"))
+        async with asyncio.timeout(10):
+            assert (await other.hear()).status == 200
+
+    async def test_more_than_the_limit_is_refused(
+        self, api: Api, runtime: Runtime, sink: Sink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("worker.runtime_api.messages.STREAM_LIMIT_BYTES", 1000)
+        assert (await runtime.call(STREAMING + chunk(b"x" * 1001))).status == 413
+        outcome = api.heard.events[1][1]
+        assert isinstance(outcome, HandlerFailed)
+        assert outcome.error_type == "Function.ResponseSizeTooLarge"
