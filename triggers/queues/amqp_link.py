@@ -19,11 +19,15 @@ from amqp.exceptions import AMQPError, MessageNacked, NotFound
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
-from triggers.queues.message import NotPlaced, QueueMessage, SourceUnavailable
+from triggers.queues.message import (
+    FAILURES_HEADER,
+    QUEUE_HEADER,
+    REASON_HEADER,
+    NotPlaced,
+    QueueMessage,
+    SourceUnavailable,
+)
 from triggers.queues.settings import QueueSettings, masked_url
-
-FAILURES_HEADER = "x-lightswitch-failures"
-REASON_HEADER = "x-lightswitch-reason"
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 10.0
@@ -53,7 +57,7 @@ class AmqpLink:
     def open(self) -> None:
         """Connect, make what does not exist yet (queue, exchange, binding, dead-letter queue), consume."""
         with self._translated():
-            self._kombu = Connection(  # type: ignore[no-untyped-call]
+            self._kombu = Connection(
                 self._settings.url, heartbeat=_HEARTBEAT_SECONDS, connect_timeout=_CONNECT_SECONDS
             )
             self._kombu.connect()
@@ -99,7 +103,7 @@ class AmqpLink:
             **message.headers,
             FAILURES_HEADER: message.failures + 1,
             REASON_HEADER: reason[:1000],
-            "x-lightswitch-queue": self._settings.queue,
+            QUEUE_HEADER: self._settings.queue,
         }
         properties = {key: value for key, value in message.properties.items() if key != "expiration"}
         self._publish(self._settings.dead_letters, message, headers, properties)

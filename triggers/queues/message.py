@@ -6,6 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+FAILURES_HEADER = "x-lightswitch-failures"
+"""On a copy that was put back or set aside: how often the function failed with it."""
+REASON_HEADER = "x-lightswitch-reason"
+QUEUE_HEADER = "x-lightswitch-queue"
+"""On a dead letter: why, and from which queue."""
+
 
 class SourceUnavailable(Exception):
     """The queue's server is away or refuses us; unsettled messages come again. The text has no secret."""

@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 from broker.settings import Settings
 from triggers.events.queue_messages import queue_event
 from triggers.events.rabbitmq import rabbitmq_event
-from triggers.queues.amqp_source import AmqpSource
+from triggers.queues.amqp_link import AmqpLink
 from triggers.queues.consumer import Invoke, MakeEvent, QueueConsumer
+from triggers.queues.kombu_link import KombuLink
 from triggers.queues.message import QueueMessage, QueueSource, SourceUnavailable
 from triggers.queues.redis_source import RedisSource
-from triggers.queues.settings import AMQP_SCHEMES, QueueSettings
+from triggers.queues.settings import AMQP_SCHEMES, REDIS_SCHEMES, QueueSettings
+from triggers.queues.threaded_source import ThreadedSource
 
 _FIRST_DELAY_SECONDS = 0.5
 _LAST_DELAY_SECONDS = 30.0
@@ -53,7 +55,7 @@ async def _serve_once(
     invoke: Invoke,
     report: Callable[[str], None],
 ) -> None:
-    source = await _open(queue, trigger_id)
+    source = await open_source(queue, trigger_id)
     report("OK: reading the queue")
     try:
         await QueueConsumer(source, queue, _event_of(queue, installation), invoke, report).run()
@@ -61,20 +63,24 @@ async def _serve_once(
         await asyncio.shield(source.close())
 
 
-async def _open(queue: QueueSettings, trigger_id: str) -> QueueSource:
+async def open_source(queue: QueueSettings, trigger_id: str) -> QueueSource:
+    """Connect in the way that suits the URL. Raises SourceUnavailable."""
     if queue.scheme in AMQP_SCHEMES:
-        return await AmqpSource.open(queue)
-    return await RedisSource.open(queue, trigger_id)
+        return await ThreadedSource.open(AmqpLink(queue), queue.queue)
+    if queue.scheme in REDIS_SCHEMES:
+        return await RedisSource.open(queue, trigger_id)
+    return await ThreadedSource.open(KombuLink(queue), queue.queue)
 
 
 def _event_of(queue: QueueSettings, installation: Settings) -> MakeEvent:
-    """AWS's shape for AMQP, ours for Redis."""
+    """AWS's shape for AMQP, ours for all others."""
     arn = _broker_arn(queue, installation)
 
     def make_event(messages: Sequence[QueueMessage]) -> object:
         if queue.scheme in AMQP_SCHEMES:
             return rabbitmq_event(messages, queue.queue, queue.virtual_host, arn)
-        return queue_event(messages, queue.queue, "redis")
+        transport = "redis" if queue.scheme in REDIS_SCHEMES else queue.scheme
+        return queue_event(messages, queue.queue, transport)
 
     return make_event
 

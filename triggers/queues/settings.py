@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 from msgspec.structs import force_setattr
 
 from triggers.interface import TriggerSettings
 
 AMQP_SCHEMES = ("amqp", "amqps")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+KOMBU_SCHEMES = ("sqs", "azureservicebus", "azurestoragequeues", "gcpubsub", "confluentkafka")
+"""Reached by kombu's transports; all but sqs need packages of their own, which kombu's extras name."""
 MASK = "****"
 
 _MOST_BATCH_SIZE = 10_000
@@ -37,10 +40,13 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
     retry_delay_seconds: float = 1.0
     dead_letter_queue: str = ""
     report_batch_item_failures: bool = False
+    transport_options: dict[str, Any] = msgspec.field(default_factory=dict)
+    """kombu's, e.g. `region` and `is_secure` for SQS. They may hold secrets, so their values are masked."""
 
     def __post_init__(self) -> None:
-        if self.scheme not in (*AMQP_SCHEMES, *REDIS_SCHEMES):
-            known = ", ".join((*AMQP_SCHEMES, *REDIS_SCHEMES))
+        schemes = (*AMQP_SCHEMES, *REDIS_SCHEMES, *KOMBU_SCHEMES)
+        if self.scheme not in schemes:
+            known = ", ".join(schemes)
             raise ValueError(f"url has the scheme {self.scheme!r}; queue triggers read from: {known}")
         if f"://{MASK}@" in self.url:
             raise ValueError(f"url is {self.url!r}, which is masked; give it with its credentials")
@@ -50,6 +56,10 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(f"dead_letter_queue is {self.queue!r}, the queue itself; name another one")
         if self.exchange and self.scheme in REDIS_SCHEMES:
             raise ValueError("exchange is for AMQP; Redis lists have no exchanges")
+        if self.transport_options and self.scheme not in KOMBU_SCHEMES:
+            raise ValueError(f"transport_options are for {', '.join(KOMBU_SCHEMES)}; not for {self.scheme}")
+        if MASK in self.transport_options.values():
+            raise ValueError("transport_options are masked; give them with their values")
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -85,9 +95,10 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
         return self.dead_letter_queue or f"{self.queue}.dead-letter"
 
     def masked(self) -> Self:
-        """Without the URL's credentials and query."""
+        """Without the URL's credentials and query, and the values of transport options."""
         shown = copy(self)  # `replace` would check it, and refuse the mask
         force_setattr(shown, "url", masked_url(self.url))
+        force_setattr(shown, "transport_options", dict.fromkeys(self.transport_options, MASK))
         return shown
 
 

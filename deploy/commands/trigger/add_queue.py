@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -32,12 +33,31 @@ _ENDPOINT_OPTIONS = ("function_name", "qualifier", "disabled", "endpoint_url", "
     default=None,
     help="The function names the messages that failed (batchItemFailures, by itemIdentifier).",
 )
+@click.option(
+    "--transport-option",
+    "transport_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="One of kombu's for this transport, its value as JSON or text, e.g. region=eu-west-1.",
+)
 @function_options
 def command(url: str, **options: Any) -> None:
     """Call a function with the messages of a queue.
 
-    URL is amqp://user:password@host/vhost (amqps://, redis://, rediss://, unix:///path). Give it in
-    LIGHTSWITCH_QUEUE_URL instead to keep the password out of the list of processes.
+    URL is amqp://user:password@host/vhost (amqps://, redis://, rediss://, unix:///path, sqs://,
+    azureservicebus://, gcpubsub://, confluentkafka://). Give it in LIGHTSWITCH_QUEUE_URL instead to keep
+    the password out of the list of processes.
     """
+    options["transport_options"] = dict(_option(text) for text in options["transport_options"]) or None
     shared = {name: options.pop(name) for name in _ENDPOINT_OPTIONS}
     click.echo(add_trigger("queue", {"url": url, **options}, **shared)["id"])
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is no NAME=VALUE", param_hint="--transport-option")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

@@ -22,10 +22,9 @@ from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer
 from tests.waiting import until
 from triggers.events.queue_messages import queue_event
-from triggers.queues.amqp_source import AmqpSource
 from triggers.queues.consumer import QueueConsumer
-from triggers.queues.message import NotPlaced, QueueMessage, QueueSource, SourceUnavailable
-from triggers.queues.redis_source import RedisSource
+from triggers.queues.message import NotPlaced, QueueMessage, SourceUnavailable
+from triggers.queues.serving import open_source
 from triggers.queues.settings import QueueSettings
 
 Result = Callable[[list[str]], bytes | Exception | None]
@@ -122,18 +121,12 @@ def queue() -> str:
     return f"orders-{uuid.uuid4().hex[:8]}"
 
 
-async def open_source(settings: QueueSettings) -> QueueSource:
-    if settings.scheme == "amqp":
-        return await AmqpSource.open(settings)
-    return await RedisSource.open(settings, "reader")
-
-
 @asynccontextmanager
 async def serving(
     settings: QueueSettings, invoke: Callable[[bytes], Awaitable[Reply]]
 ) -> AsyncIterator[list[str]]:
     """A consumer at work; gives the list of what it reports."""
-    source = await open_source(settings)
+    source = await open_source(settings, "reader")
     reports: list[str] = []
 
     def event(messages: Sequence[QueueMessage]) -> object:
@@ -269,7 +262,7 @@ async def test_an_exchange_reaches_every_queue_that_is_bound(
 
 async def test_a_missing_dead_letter_queue_loses_nothing(rabbit: Rabbit, queue: str) -> None:
     settings = QueueSettings(url=rabbit.url, queue=queue)
-    source = await AmqpSource.open(settings)
+    source = await open_source(settings, "reader")
     rabbit.send(queue, "bad")
     (message,) = await source.receive(1, 5)
     rabbit.channel.queue_delete(settings.dead_letters)
@@ -293,7 +286,7 @@ async def test_a_full_dead_letter_queue_loses_nothing(rabbit: Rabbit, queue: str
         arguments={"x-max-length": 1, "x-overflow": "reject-publish"},
     )
     rabbit.send(full, "stopper")
-    source = await AmqpSource.open(QueueSettings(url=rabbit.url, queue=queue, dead_letter_queue=full))
+    source = await open_source(QueueSettings(url=rabbit.url, queue=queue, dead_letter_queue=full), "reader")
     rabbit.send(queue, "bad")
     (message,) = await source.receive(1, 5)
     with pytest.raises(NotPlaced, match="takes no more messages"):
@@ -311,7 +304,7 @@ async def test_quorum_queues_are_read(rabbit: Rabbit, queue: str) -> None:
 
 
 async def test_a_deleted_queue_ends_the_source_with_the_reason(rabbit: Rabbit, queue: str) -> None:
-    source = await AmqpSource.open(QueueSettings(url=rabbit.url, queue=queue))
+    source = await open_source(QueueSettings(url=rabbit.url, queue=queue), "reader")
     rabbit.channel.queue_delete(queue)
     with pytest.raises(SourceUnavailable, match="was it deleted"):
         await source.receive(1, 10)
@@ -321,14 +314,14 @@ async def test_a_deleted_queue_ends_the_source_with_the_reason(rabbit: Rabbit, q
 async def test_an_unreachable_server_is_named_without_its_password() -> None:
     settings = QueueSettings(url="amqp://user:hunter2@127.0.0.1:1//", queue="q")
     with pytest.raises(SourceUnavailable, match=r"127\.0\.0\.1:1") as caught:
-        await AmqpSource.open(settings)
+        await open_source(settings, "reader")
     assert "hunter2" not in str(caught.value)
 
 
 async def test_a_wrong_password_is_not_shown(rabbitmq_server: RabbitmqServer) -> None:
     url = f"amqp://guest:hunter2@127.0.0.1:{rabbitmq_server.port}//"
     with pytest.raises(SourceUnavailable, match="ACCESS_REFUSED") as caught:
-        await AmqpSource.open(QueueSettings(url=url, queue="q"))
+        await open_source(QueueSettings(url=url, queue="q"), "reader")
     assert "hunter2" not in str(caught.value)
 
 
@@ -339,7 +332,7 @@ async def test_a_crashed_rabbitmq_is_noticed_and_its_messages_come_again(
     try:
         server.start()
         settings = QueueSettings(url=server.url, queue=queue)
-        source = await AmqpSource.open(settings)
+        source = await open_source(settings, "reader")
         producer = Rabbit(server)
         producer.send(queue, "kept", delivery_mode=2)
         (message,) = await source.receive(1, 5)
@@ -351,7 +344,7 @@ async def test_a_crashed_rabbitmq_is_noticed_and_its_messages_come_again(
             await source.ack([message])
         await source.close()
         await asyncio.to_thread(server.start)
-        again = await AmqpSource.open(settings)
+        again = await open_source(settings, "reader")
         (message,) = await again.receive(1, 10)
         assert message.body == b"kept"
         assert message.redelivered
@@ -364,8 +357,8 @@ async def test_kombu_envelopes_on_redis_are_opened(lists: RedisLists, queue: str
     function = Function()
     url = lists.url.replace("unix://", "redis+socket://")
     async with serving(QueueSettings(url=lists.url, queue=queue), function):
-        connection = Connection(url)  # type: ignore[no-untyped-call]
-        with connection, connection.Producer() as producer:  # type: ignore[no-untyped-call]
+        connection = Connection(url)
+        with connection, connection.Producer() as producer:
             producer.publish({"n": 1}, routing_key=queue, headers={"h": "v"})
         await until(lambda: len(function.bodies) == 1)
     message = function.batches[0][0]

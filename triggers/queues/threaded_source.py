@@ -1,4 +1,4 @@
-"""An AMQP queue for the event loop: one owned thread does all that blocks, and is woken for what is asked."""
+"""A queue for the event loop: one owned thread does all that blocks, and is woken for what is asked."""
 
 from __future__ import annotations
 
@@ -8,21 +8,38 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Protocol, Self
 
-from triggers.queues.amqp_link import AmqpLink
 from triggers.queues.arrivals import Arrivals
 from triggers.queues.message import NotPlaced, QueueMessage, SourceUnavailable
-from triggers.queues.settings import QueueSettings
 
 _Asked = tuple[Callable[[], None], asyncio.Future[None]]
 
 
-class AmqpSource:
+class Link(Protocol):
+    """The blocking side; used by one thread. As `QueueSource`, all raise SourceUnavailable."""
+
+    def open(self) -> None:
+        """Connect and consume."""
+
+    def read(self, wake_fd: int) -> Sequence[QueueMessage]:
+        """Wait for messages, some seconds at most, less if `wake_fd` gets readable; those that came."""
+
+    def ack(self, messages: Sequence[QueueMessage]) -> None: ...
+
+    def retry(self, message: QueueMessage) -> None: ...
+
+    def dead_letter(self, message: QueueMessage, reason: str) -> None: ...
+
+    def close(self) -> None:
+        """Give back what is not settled. Never raises."""
+
+
+class ThreadedSource:
     """A `QueueSource`; made by `open`. Messages are pushed by the server as they arrive."""
 
-    def __init__(self, settings: QueueSettings) -> None:
-        self._link = AmqpLink(settings)
+    def __init__(self, link: Link, name: str) -> None:
+        self._link = link
         self._loop = asyncio.get_running_loop()
         self._arrivals = Arrivals()
         self._asked: deque[_Asked] = deque()
@@ -30,12 +47,12 @@ class AmqpSource:
         self._closing = False
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
-        self._thread = threading.Thread(target=self._serve, name=f"queue-{settings.queue}", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=f"queue-{name}", daemon=True)
 
     @classmethod
-    async def open(cls, settings: QueueSettings) -> Self:
-        """Connect and consume. Raises SourceUnavailable."""
-        source = cls(settings)
+    async def open(cls, link: Link, name: str) -> Self:
+        """Connect and consume; `name` is the thread's. Raises SourceUnavailable."""
+        source = cls(link, name)
         source._thread.start()
         try:
             await source._opened
