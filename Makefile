@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test bench clean
+.PHONY: help setup run demo check test bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -20,6 +20,9 @@ $(STAMP): pyproject.toml deploy/setup.sh
 
 run: setup ## Run the whole system in the foreground, with an example function
 	@exec $(BIN)/lightswitch up --port $(PORT) --example --stop-with-parent
+
+demo: setup ## An uploaded picture becomes a thumbnail and a message; ends by itself
+	@$(BIN)/python -m deploy.demo
 
 check: setup ## Lint, format, types, layering
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from broker.call_spans import CallSpans
 from broker.errors import (
     BrokerError,
     BrokerUnavailable,
@@ -30,7 +31,7 @@ from broker.registry.interface import Registry
 from broker.registry.model import FunctionConfig, FunctionRecord
 from broker.registry.routing import route
 from broker.settings import Settings
-from broker.tracing import new_trace_header, trace_header_of
+from broker.tracing import Tracing, new_trace_header, trace_header_of
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +61,19 @@ NO_TRACE = Trace()
 class Caller:
     """Calls functions for one process; all its parts are started and closed by their owner."""
 
-    def __init__(self, broker: Broker, inbox: ReplyInbox, registry: Registry, settings: Settings) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        inbox: ReplyInbox,
+        registry: Registry,
+        settings: Settings,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._broker = broker
         self._inbox = inbox
         self._registry = registry
         self._settings = settings
+        self._spans = CallSpans(tracing)
 
     async def call(
         self,
@@ -91,10 +100,12 @@ class Caller:
         patience = config.timeout_seconds + QUEUE_PATIENCE_SECONDS
         if patience_seconds is not None:
             patience = patience_seconds
-        invocation = self._invocation(
-            target, record, config, payload, kind, request_id, trace, hops, patience
-        )
-        return await self._wait(invocation, patience)
+        with self._spans.around(record.name, trace.traceparent) as traceparent:
+            carried = Trace(trace.header, traceparent)
+            invocation = self._invocation(
+                target, record, config, payload, kind, request_id, carried, hops, patience
+            )
+            return await self._wait(invocation, patience)
 
     async def send(
         self,
@@ -111,10 +122,12 @@ class Caller:
         """
         record, config = await self._find(target)
         age_seconds = _MOST_EVENT_AGE_MS / 1000
-        invocation = self._invocation(
-            target, record, config, payload, "async", request_id, trace, hops, age_seconds
-        )
-        await self._broker.publish(invocation)
+        with self._spans.around(record.name, trace.traceparent) as traceparent:
+            carried = Trace(trace.header, traceparent)
+            invocation = self._invocation(
+                target, record, config, payload, "async", request_id, carried, hops, age_seconds
+            )
+            await self._broker.publish(invocation)
         return invocation.request_id
 
     async def _find(self, target: Target) -> tuple[FunctionRecord, FunctionConfig]:

@@ -47,6 +47,9 @@ class Settings:
     retry_step_seconds: float = 60.0
     """A failed async invocation is run again after one step, then after two (AWS: minutes)."""
     endpoint_urls: Mapping[str, str] = field(default_factory=dict)
+    function_credentials: tuple[str, str] | None = field(default=None, repr=False)
+    """Access key id and secret that functions sign with, as with an execution role's; the gateway accepts
+    them too, so that functions can call functions."""
 
     @classmethod
     def from_environ(
@@ -70,9 +73,16 @@ class Settings:
             namespace=environ.get("LIGHTSWITCH_NAMESPACE") or "lightswitch",
             retry_step_seconds=float(environ.get("LIGHTSWITCH_RETRY_STEP_SECONDS") or 60.0),
             endpoint_urls={k: v for k, v in environ.items() if k.startswith("AWS_ENDPOINT_URL") and v},
+            function_credentials=_function_credentials(environ),
         )
 
     def function_arn(self, function_name: str, qualifier: str = "") -> str:
         """The ARN of a function, qualified where a qualifier is given."""
         arn = f"arn:aws:lambda:{self.region}:{self.account_id}:function:{function_name}"
         return f"{arn}:{qualifier}" if qualifier else arn
+
+
+def _function_credentials(environ: Mapping[str, str]) -> tuple[str, str] | None:
+    key_id = environ.get("LIGHTSWITCH_FUNCTION_ACCESS_KEY_ID", "")
+    secret = environ.get("LIGHTSWITCH_FUNCTION_SECRET_ACCESS_KEY", "")
+    return (key_id, secret) if key_id and secret else None

@@ -4,9 +4,9 @@ Off unless an OTLP endpoint is configured (`OTEL_EXPORTER_OTLP_ENDPOINT`), and t
 ask `enabled` once. Two notations travel: W3C `traceparent` between our processes, and AWS's
 `X-Amzn-Trace-Id` to the function.
 
-Spans: `invoke FUNCTION` (gateway, server) > `queue` (accepted until a worker had it), `environment` (until
-a warm or new environment had it; a new one adds the child `init`), `handler`. Attributes follow
-OpenTelemetry's `faas.*` and `messaging.*` names.
+Spans: `invoke FUNCTION` (gateway, server) or `trigger FUNCTION` (producer) > `queue` (accepted until a
+worker had it), `environment` (until a warm or new environment had it; a new one adds the child `init`),
+`handler`. Attributes follow OpenTelemetry's `faas.*` and `messaging.*` names.
 """
 
 from __future__ import annotations

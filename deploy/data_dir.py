@@ -21,6 +21,8 @@ class RunningSystem(msgspec.Struct, frozen=True):
     endpoint_url: str
     started_ms: int
     """Epoch milliseconds."""
+    local_aws_url: str = ""
+    """Of the services that `--with-local-aws` brought along."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from deploy.child import ChildSpec
 from deploy.credentials import SECRET_VARIABLE
 from deploy.data_dir import DataDir
 from deploy.embedded_redis import EmbeddedRedis
+from deploy.local_aws import FOREIGN_VARIABLES, LocalAws
 
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """How a gateway that listens everywhere is reached from its own machine."""
@@ -35,6 +36,8 @@ class UpOptions:
     embedded: bool
     """Bring Redis along; else `settings.redis_url` names one that runs already."""
     example: bool = False
+    local_aws: LocalAws | None = None
+    """Services of AWS to bring along."""
 
     @property
     def endpoint_url(self) -> str:
@@ -75,8 +78,11 @@ def gateway_child(options: UpOptions) -> ChildSpec:
 
 
 def _environ(options: UpOptions) -> dict[str, str]:
+    local = options.local_aws
+    inherited = {k: v for k, v in os.environ.items() if local is None or k not in FOREIGN_VARIABLES}
     return {
-        **os.environ,
+        **inherited,
+        **(local.environ(options.settings.region) if local else {}),
         "LIGHTSWITCH_REDIS_URL": options.settings.redis_url,
         "AWS_ENDPOINT_URL_LAMBDA": options.endpoint_url,  # functions may invoke functions
         "PYTHONUNBUFFERED": "1",

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from broker.invocation import now_ms
+from deploy.child import ChildSpec
 from deploy.credentials import Credentials, ensure_credentials
 from deploy.data_dir import RunningSystem
 from deploy.embedded_redis import EmbeddedRedis
 from deploy.endpoint import Endpoint
 from deploy.errors import DeployError
+from deploy.local_aws import local_aws_child
 from deploy.parent_death import die_with
 from deploy.ports import free_port
 from deploy.redis_binary import find_redis
@@ -90,6 +92,8 @@ class System:
         """All processes, in order, until the system can serve."""
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                if self._options.local_aws:
+                    supervisor.start(self._local_aws_child())
                 if self._options.embedded:
                     await self._start_redis(supervisor)
                 supervisor.start(*worker_children(self._options))
@@ -100,6 +104,11 @@ class System:
             raise DeployError(
                 f"not ready after {START_TIMEOUT_SECONDS:g} s{why}; see {self._options.data_dir.logs}"
             ) from error
+
+    def _local_aws_child(self) -> ChildSpec:
+        assert self._options.local_aws is not None
+        account_id = self._options.settings.account_id
+        return local_aws_child(self._options.local_aws, self._options.data_dir, account_id)
 
     async def _start_redis(self, supervisor: Supervisor) -> None:
         options = self._options
@@ -115,6 +124,10 @@ class System:
 
     def _is_ready(self) -> bool:
         """The gateway can serve and a worker has registered."""
+        local = self._options.local_aws
+        if local is not None and not local.answers():
+            self._not_ready_because = "the local AWS services do not answer"
+            return False
         try:
             return self._endpoint.is_ready() and any(worker.alive for worker in self._endpoint.workers())
         except DeployError as error:
@@ -124,7 +137,10 @@ class System:
     async def _serve(self) -> None:
         """Tell everybody, show the example if asked to, and go on until cancelled."""
         url = self._options.endpoint_url
-        self._options.data_dir.announce(RunningSystem(os.getpid(), url, now_ms()))
+        local_url = self._options.local_aws.url if self._options.local_aws else ""
+        self._options.data_dir.announce(RunningSystem(os.getpid(), url, now_ms(), local_url))
+        if local_url:
+            report(f"S3, SQS, SNS and DynamoDB at {local_url} (in memory)")
         print(f"ready {url}", flush=True)
         if self._options.example:
             await self._show_example()

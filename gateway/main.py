@@ -108,7 +108,7 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
             function_logs=logs,
             trigger_store=opened.triggers,
             directory=directory,
-            caller=Caller(broker, inbox, registry, settings),
+            caller=Caller(broker, inbox, registry, settings, tracing),
             verifier=verifier,
             tracing=spans,
             readiness=Readiness(broker),

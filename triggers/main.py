@@ -17,6 +17,7 @@ from broker.caller import Caller
 from broker.connections import connected
 from broker.errors import BrokerUnavailable
 from broker.settings import Settings
+from broker.tracing import Tracing
 from broker.trigger_store.directory import Directory
 from broker.trigger_store.model import TriggerRecord
 from triggers.adapters import make_adapters
@@ -56,7 +57,9 @@ async def _supervisor(settings: Settings) -> AsyncIterator[Supervisor]:
     async with contextlib.AsyncExitStack() as stack:
         opened = await stack.enter_async_context(connected(settings))
         broker, registry, store = opened.broker, opened.registry, opened.triggers
-        caller = Caller(broker, await broker.inbox(), registry, settings)
+        tracing = Tracing.from_environ("triggers")
+        stack.push_async_callback(asyncio.to_thread, tracing.close)
+        caller = Caller(broker, await broker.inbox(), registry, settings, tracing)
         directory = Directory(store)
         await directory.start()
         stack.push_async_callback(directory.close)

@@ -95,4 +95,6 @@ class Functions:
 
     def _variables(self, config: FunctionConfig) -> Mapping[str, str]:
         """What the operator passes on, under what the function's owner set."""
-        return {**self._settings.endpoint_urls, **config.environment}
+        keys = self._settings.function_credentials
+        named = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), keys, strict=True)) if keys else {}
+        return {**self._settings.endpoint_urls, **named, **config.environment}

@@ -14,16 +14,20 @@ from deploy.commands.options import DEFAULT_PORT, data_dir_option
 from deploy.credentials import Credentials, find_credentials
 from deploy.data_dir import DataDir
 from deploy.errors import NotRunning
+from deploy.local_aws import endpoint_variables
 
 
-def env_lines(settings: Settings, keys: Credentials, endpoint_url: str) -> Iterator[str]:
-    """`export` lines: keys, region, our endpoint, and the other endpoints of the environment."""
+def env_lines(
+    settings: Settings, keys: Credentials, endpoint_url: str, local_aws_url: str = ""
+) -> Iterator[str]:
+    """`export` lines: keys, region, our endpoint, those of local services, and the environment's others."""
     variables = {
         "AWS_ACCESS_KEY_ID": keys.access_key_id,
         "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_REGION": settings.region,
         **dict(sorted(settings.endpoint_urls.items())),
+        **endpoint_variables(local_aws_url),
         "AWS_ENDPOINT_URL_LAMBDA": endpoint_url,
     }
     return (f"export {name}={shlex.quote(value)}" for name, value in variables.items())
@@ -48,5 +52,6 @@ def command(endpoint_url: str | None, data_dir: Path | None) -> None:
     if system is None and not endpoint_url:
         click.echo(f"lightswitch: nothing runs on {directory.path} at the moment", err=True)
     found = system.endpoint_url if system else f"http://127.0.0.1:{DEFAULT_PORT}"
-    for line in (*stale_variables(os.environ), *env_lines(settings, keys, endpoint_url or found)):
+    local = system.local_aws_url if system else ""
+    for line in (*stale_variables(os.environ), *env_lines(settings, keys, endpoint_url or found, local)):
         click.echo(line)

@@ -36,4 +36,7 @@ def command(port: int, host: str, drain_seconds: float, data_dir: Path | None, r
     directory.create()
     keys = ensure_credentials(directory)
     credentials = {keys.access_key_id: keys.secret_access_key}
+    if settings.function_credentials:
+        key_id, secret = settings.function_credentials
+        credentials[key_id] = secret
     return run(settings, GatewayOptions(host, port, credentials, drain_seconds))

@@ -24,6 +24,10 @@ def default_workers() -> int:
               help="Worker processes.  [default: half of the processors]")  # fmt: skip
 @click.option("--drain-seconds", type=click.FloatRange(0), default=20.0, show_default=True,
               help="How long what runs may go on after Ctrl-C.")  # fmt: skip
+@click.option("--with-local-aws", is_flag=True,
+              help="Bring S3, SQS, SNS and DynamoDB along, in memory.")  # fmt: skip
+@click.option("--local-aws-port", type=click.IntRange(0, 65535), default=0, show_default=True,
+              help="Port of these services; 0 takes a free one.")  # fmt: skip
 @click.option("--example", is_flag=True, help="Deploy and invoke an example function when it is ready.")
 @click.option("--stop-with-parent", is_flag=True, help="Stop when the process that started this one ends.")
 @data_dir_option
@@ -33,6 +37,8 @@ def command(
     host: str,
     workers: int,
     drain_seconds: float,
+    with_local_aws: bool,
+    local_aws_port: int,
     example: bool,
     stop_with_parent: bool,
     data_dir: Path | None,
@@ -45,6 +51,7 @@ def command(
     """
     from deploy import parent_death
     from deploy.data_dir import DataDir
+    from deploy.local_aws import new_local_aws
     from deploy.roles import UpOptions
     from deploy.up import run
 
@@ -61,5 +68,6 @@ def command(
             drain_seconds=drain_seconds,
             embedded=not (redis_url or os.environ.get("LIGHTSWITCH_REDIS_URL")),
             example=example,
+            local_aws=new_local_aws(local_aws_port) if with_local_aws else None,
         )
     )

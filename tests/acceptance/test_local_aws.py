@@ -1,0 +1,123 @@
+"""`up --with-local-aws`: unmodified boto3 code in functions finds services that work; and the demo."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from deploy.data_dir import DataDir
+from tests.acceptance.command_line import clean_environ, run_program
+from tests.deployment_packages import package
+from tests.live_system import LiveSystem
+
+PROJECT = Path(__file__).parents[2]
+
+FUNCTION = b"""
+import json, os, boto3
+
+def handler(event, context):
+    if "Records" not in event:
+        return {"called": event}
+    key = event["Records"][0]["s3"]["object"]["key"]
+    body = boto3.client("s3").get_object(Bucket="in-box", Key=key)["Body"].read().decode()
+    called = boto3.client("lambda").invoke(FunctionName="echo", Payload=json.dumps({"body": body}))
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName="out")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=called["Payload"].read().decode())
+    return os.environ["AWS_ACCESS_KEY_ID"]
+"""
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
+    directory = tmp_path_factory.mktemp("local") / "data"
+    with LiveSystem(directory, ["--with-local-aws", "--workers", "1"]) as system:
+        for name in ("echo", "reader"):
+            system.deploy(name, package({"app.py": FUNCTION}))
+        yield system
+
+
+def local(system: LiveSystem, service: str) -> Any:
+    running = DataDir(system.data_dir).running()
+    assert running is not None
+    return boto3.client(
+        service,
+        endpoint_url=running.local_aws_url,
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+    )
+
+
+def lightswitch(system: LiveSystem, *arguments: str) -> str:
+    program = str(Path(sys.executable).with_name("lightswitch"))
+    done = run_program([program, *arguments, "--data-dir", str(system.data_dir)])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_uploaded_object_runs_a_function_that_uses_other_services(system: LiveSystem) -> None:
+    local(system, "s3").create_bucket(Bucket="in-box")
+    queue = local(system, "sqs").create_queue(QueueName="out")["QueueUrl"]
+    shown = ("trigger", "add", "object-store", "in-box", "--function", "reader", "--scan-seconds", "0.5")
+    assert len(lightswitch(system, *shown).strip()) == 36
+
+    local(system, "s3").put_object(Bucket="in-box", Key="note.txt", Body=b"hello")
+
+    deadline = time.monotonic() + 30
+    messages: list[Any] = []
+    while not messages and time.monotonic() < deadline:
+        answer = local(system, "sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1)
+        messages = answer.get("Messages", [])
+    assert [json.loads(message["Body"]) for message in messages] == [{"called": {"body": "hello"}}]
+
+
+def test_functions_sign_with_keys_of_their_own(system: LiveSystem) -> None:
+    keys = json.loads((system.data_dir / "credentials.json").read_text())
+    answer = system.client.invoke(FunctionName="echo", Payload=b"{}")
+    assert json.loads(answer["Payload"].read()) == {"called": {}}
+
+    environments = [
+        (Path("/proc") / str(process.pid) / "environ").read_bytes()
+        for process in system.processes()
+        if "gateway" not in process.cmdline()
+    ]
+    assert not any(keys["secret_access_key"].encode() in environment for environment in environments)
+
+
+def test_a_shell_is_told_where_the_services_are(system: LiveSystem) -> None:
+    printed = lightswitch(system, "env")
+
+    url = DataDir(system.data_dir).running()
+    assert url is not None
+    for service in ("S3", "SQS", "SNS", "DYNAMODB", "DYNAMODB_STREAMS"):
+        assert f"export AWS_ENDPOINT_URL_{service}={url.local_aws_url}\n" in printed
+    assert f"export AWS_ENDPOINT_URL_LAMBDA={system.url}\n" in printed
+
+
+def test_the_demo_works_and_ends_by_itself(tmp_path: Path) -> None:
+    environ = {**clean_environ(), "TMPDIR": str(tmp_path), "NO_COLOR": "1"}
+    tmp_path.chmod(0o711)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.demo"],
+        cwd=PROJECT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+    assert done.returncode == 0, done.stderr + done.stdout
+    [thumbnail] = tmp_path.glob("lightswitch-demo-*/thumbnail.png")
+    assert thumbnail.read_bytes().startswith(b"\x89PNG")
+    for step in ("upload", "trigger thumbnailer", "queue", "handler", "message in the queue"):
+        assert f"  {step} " in done.stdout
