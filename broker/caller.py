@@ -115,10 +115,12 @@ class Caller:
         request_id: str = "",
         trace: Trace = NO_TRACE,
         hops: int = 0,
+        once: bool = False,
     ) -> str:
         """Leave a durable event for the function; its request id.
 
-        Raises FunctionNotFound, QualifierNotFound, FunctionNotReady, BrokerUnavailable.
+        With `once` nothing happens where that request id was sent so before, within an hour. Raises
+        FunctionNotFound, QualifierNotFound, FunctionNotReady, BrokerUnavailable.
         """
         record, config = await self._find(target)
         age_seconds = _MOST_EVENT_AGE_MS / 1000
@@ -127,7 +129,10 @@ class Caller:
             invocation = self._invocation(
                 target, record, config, payload, "async", request_id, carried, hops, age_seconds
             )
-            await self._broker.publish(invocation)
+            if once:
+                await self._broker.publish_once(invocation)
+            else:
+                await self._broker.publish(invocation)
         return invocation.request_id
 
     async def _find(self, target: Target) -> tuple[FunctionRecord, FunctionConfig]:

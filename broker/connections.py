@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from broker.function_logs import RedisFunctionLogs
 from broker.redis_broker.broker import RedisBroker
 from broker.registry.redis_registry import RedisRegistry
+from broker.schedule_store.redis_store import RedisScheduleStore
 from broker.settings import Settings
 from broker.trigger_store.redis_store import RedisTriggerStore
 
@@ -22,6 +23,7 @@ class Connections:
     registry: RedisRegistry
     logs: RedisFunctionLogs
     triggers: RedisTriggerStore
+    schedules: RedisScheduleStore
 
 
 @asynccontextmanager
@@ -40,4 +42,6 @@ async def connected(settings: Settings) -> AsyncIterator[Connections]:
         triggers = RedisTriggerStore(settings.redis_url, settings.namespace)
         await triggers.start()
         stack.push_async_callback(triggers.close)
-        yield Connections(broker, registry, logs, triggers)
+        schedules = RedisScheduleStore(settings.redis_url, settings.namespace)
+        stack.push_async_callback(schedules.close)
+        yield Connections(broker, registry, logs, triggers, schedules)

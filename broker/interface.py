@@ -191,6 +191,13 @@ class Broker(Protocol):
         latter the message may or may not have been accepted.
         """
 
+    async def publish_once(self, invocation: Invocation) -> bool:
+        """As `publish`, for an async invocation whose request id says what it is about.
+
+        False, and nothing is enqueued, where this method accepted that request id before, within an hour and
+        whatever has become of it since.
+        """
+
     def submit(self, invocation: Invocation, refused: Callable[[BrokerError], None]) -> None:
         """As `publish`, for who waits for the reply anyway: returns at once.
 

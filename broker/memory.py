@@ -46,6 +46,7 @@ class MemoryBroker:
         self._gates: dict[str, _Gate] = {}
         self._delayed: dict[str, asyncio.TimerHandle] = {}
         self._pending: set[str] = set()
+        self._accepted: set[str] = set()
         self._outcomes: dict[str, Outcome] = {}
         self._consumers: list[MemoryConsumer] = []
         self._inboxes: dict[str, MemoryInbox] = {}
@@ -60,6 +61,13 @@ class MemoryBroker:
 
     async def publish(self, invocation: Invocation) -> Placement:
         return self._admit(_Message(invocation))
+
+    async def publish_once(self, invocation: Invocation) -> bool:
+        if invocation.request_id in self._accepted:
+            return False
+        self._accepted.add(invocation.request_id)
+        self._admit(_Message(invocation))
+        return True
 
     def submit(self, invocation: Invocation, refused: Callable[[BrokerError], None]) -> None:
         try:

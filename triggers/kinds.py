@@ -13,6 +13,7 @@ from triggers.http_api.settings import RouteSettings
 from triggers.interface import TriggerSettings
 from triggers.object_store.settings import ObjectStoreSettings
 from triggers.queues.settings import QueueSettings
+from triggers.schedules.settings import ScheduleSettings
 from triggers.topics.settings import TopicSettings
 
 KINDS: Mapping[str, type[TriggerSettings]] = {
@@ -20,6 +21,7 @@ KINDS: Mapping[str, type[TriggerSettings]] = {
     "topic": TopicSettings,
     "queue": QueueSettings,
     "route": RouteSettings,
+    "schedule": ScheduleSettings,
 }
 
 

@@ -22,6 +22,7 @@ from broker.trigger_store.directory import Directory
 from broker.trigger_store.model import TriggerRecord
 from triggers.adapters import make_adapters
 from triggers.interface import RunningTrigger
+from triggers.schedules.scheduler import Scheduler
 from triggers.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -40,11 +41,13 @@ async def _serve(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with _supervisor(settings) as supervisor:
+    async with _parts(settings) as (supervisor, scheduler):
         serving = asyncio.create_task(supervisor.run(), name="supervisor")
+        scheduling = asyncio.create_task(scheduler.run(), name="scheduler")
         stopping = asyncio.create_task(stop.wait(), name="stop")
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (serving, stopping):
+        tasks = (serving, scheduling, stopping)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -52,7 +55,7 @@ async def _serve(settings: Settings) -> int:
 
 
 @asynccontextmanager
-async def _supervisor(settings: Settings) -> AsyncIterator[Supervisor]:
+async def _parts(settings: Settings) -> AsyncIterator[tuple[Supervisor, Scheduler]]:
     """Open everything in order; close it in the other."""
     async with contextlib.AsyncExitStack() as stack:
         opened = await stack.enter_async_context(connected(settings))
@@ -69,4 +72,5 @@ async def _supervisor(settings: Settings) -> AsyncIterator[Supervisor]:
 
         owner = secrets.token_hex(8)
         log.info("triggers_ready", extra={"owner": owner, "pid": os.getpid()})
-        yield Supervisor(owner, store, directory, make_adapters(), make_running)
+        supervisor = Supervisor(owner, store, directory, make_adapters(), make_running)
+        yield supervisor, Scheduler(directory, opened.schedules, store, caller, settings)

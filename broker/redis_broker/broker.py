@@ -24,6 +24,7 @@ from broker.redis_broker.stream_writer import RedisReplyStream, RedisReplyStream
 from broker.redis_broker.wire import Argument
 
 _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
+_REMEMBER_SECONDS = 3600
 _PATIENCE_SECONDS = 3.0
 """How long a publisher waits for a connection that was lost; a restart of Redis takes less."""
 
@@ -76,6 +77,11 @@ class RedisBroker:
         if placement is None:
             raise _throttled(invocation, answer)
         return placement
+
+    async def publish_once(self, invocation: Invocation) -> bool:
+        assert invocation.kind == "async"
+        arguments = publish_arguments(invocation, self._options.lanes)
+        return await self._run("publish_once", _REMEMBER_SECONDS, *arguments) == 1
 
     def submit(self, invocation: Invocation, refused: Callable[[BrokerError], None]) -> None:
         def answered(answer: object) -> None:

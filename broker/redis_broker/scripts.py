@@ -17,6 +17,7 @@ rewrite of the file saves all keys: after a restart what it saved of the last ru
     P:held:EPOCH        set   of request ids in that worker's hands
     P:outcome:ID        string terminal state of an async invocation
     P:dead              stream of dead letters
+    P:accepted:ID       string that such a message was accepted, for those that are accepted once
     V:messages, V:lane:sync:N, V:gate:FUNCTION, V:held:EPOCH      the same for sync invocations
     V:capacity          hash  epoch -> how many messages it may hold
     V:idle              zset  epoch with room, by time it said so; the latest is asked first
@@ -256,6 +257,15 @@ end
 return placements
 """
 
+_PUBLISH_ONCE = """
+-- ARGV: how long to remember (s), then id, value, function, class, lane a, lane b. Answers 0 if it is known.
+writing('async')
+if not call('SET', p .. ':accepted:' .. ARGV[2], '1', 'NX', 'EX', ARGV[1]) then return 0 end
+call('HSET', p .. ':messages', ARGV[2], ARGV[3])
+admit(ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7])
+return 1
+"""
+
 _ACK = """
 -- ARGV: epoch, lanes, from, outcome ttl (s), then id, function, class and outcome of each.
 -- Answers 1 or 0 (fenced) for each.
@@ -487,6 +497,7 @@ return all
 _HOT = {"publish": _PUBLISH, "ack": _ACK}
 _OTHERS = {
     "chain": _CHAIN,
+    "publish_once": _PUBLISH_ONCE,
     "withdraw": _WITHDRAW,
     "register": _REGISTER,
     "renew": _RENEW,

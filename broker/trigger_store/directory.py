@@ -36,6 +36,11 @@ class Directory:
         """By id, as of the last look. Not to be changed, and not to be kept across awaits."""
         return self._records
 
+    @property
+    def generation(self) -> int:
+        """Of the last change that `records` shows; never that of a change still to come."""
+        return self._generation
+
     def of_kind(self, kind: str) -> list[TriggerRecord]:
         """All triggers of a kind, in the order of their ids."""
         return sorted((r for r in self._records.values() if r.kind == kind), key=lambda record: record.id)

@@ -179,6 +179,32 @@ async def test_what_was_published_before_a_consumer_came_waits_for_it(
     await late.close()
 
 
+async def test_what_is_published_once_is_accepted_once_whatever_became_of_it(
+    harness: Harness, broker: Broker, consumer: Consumer
+) -> None:
+    tick, other = invocation(), await harness.broker()
+    accepted = await asyncio.gather(broker.publish_once(tick), other.publish_once(tick))
+    assert sorted(accepted) == [False, True]
+    delivery = await take_one(consumer)
+    assert delivery.invocation == tick
+    assert not await broker.publish_once(tick)
+    await delivery.ack(outcome_of(tick))
+    assert not await broker.publish_once(tick)
+    assert await nothing_comes(consumer)
+    assert await broker.publish_once(invocation())
+
+
+async def test_what_is_published_once_waits_for_its_reserved_concurrency(
+    broker: Broker, consumer: Consumer
+) -> None:
+    await broker.set_limit("f", 1)
+    for _ in range(2):
+        assert await broker.publish_once(invocation())
+    assert (await broker.depth()).parked == 1
+    await (await take_one(consumer)).ack()
+    await (await take_one(consumer)).ack()
+
+
 async def test_sync_goes_before_async(broker: Broker) -> None:
     for kind in ("async", "async", "sync", "sync"):
         await broker.publish(invocation(kind))

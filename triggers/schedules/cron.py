@@ -29,7 +29,8 @@ class Cron:
         fields = text.split()
         if len(fields) != 6:
             raise ValueError(
-                f"cron({text}) has {len(fields)} fields, not 6: minutes hours day-of-month month day-of-week year"
+                f"cron({text}) has {len(fields)} fields, not 6:"
+                " minutes hours day-of-month month day-of-week year"
             )
         minutes, hours, month_days, months, week_days, years = fields
         return cls(

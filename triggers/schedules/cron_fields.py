@@ -42,7 +42,8 @@ class Field:
             number = int(part)
         if number is None or not self.lowest <= number <= self.highest:
             raise ValueError(
-                f"{part!r} in the {self.label} field {text!r} is not {self.lowest}-{self.highest}{self._named()}"
+                f"{part!r} in the {self.label} field {text!r} is not"
+                f" {self.lowest}-{self.highest}{self._named()}"
             )
         return number
 
