@@ -81,7 +81,7 @@ class RedisList:
         self._drop_counts([entry])
 
     async def close(self) -> None:
-        """Disconnect; what is in hand stays there until `open`."""
+        """Disconnect; what is in hand stays there until `open`, which may be called again."""
         await self._redis.aclose()
 
     def _settle(self, pipe: Any, entry: bytes) -> None:

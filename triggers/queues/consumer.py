@@ -9,6 +9,7 @@ broker away) is tried again with back-off and charged to nobody.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +23,7 @@ from triggers.queues.partial_results import failed_items
 from triggers.queues.settings import QueueSettings
 
 MOST_PAYLOAD_BYTES = 6 * 1024 * 1024
+DRAIN_SECONDS = 3.0
 _LAST_DELAY_SECONDS = 60.0
 
 Invoke = Callable[[bytes], Awaitable[Reply]]
@@ -29,7 +31,10 @@ MakeEvent = Callable[[Sequence[QueueMessage]], object]
 
 
 class QueueConsumer:
-    """Serves one open source until cancelled; `run` raises SourceUnavailable when the source is lost."""
+    """Serves one open source until cancelled; `run` raises SourceUnavailable when the source is lost.
+
+    Cancelled, it starts nothing more and waits up to `DRAIN_SECONDS` for what runs.
+    """
 
     def __init__(
         self,
@@ -46,19 +51,35 @@ class QueueConsumer:
         self._report = report
         self._slots = asyncio.Semaphore(settings.max_concurrency)
         self._alone: deque[QueueMessage] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                while True:
-                    await self._slots.acquire()
-                    batch = await self._collect()
-                    group.create_task(self._serve(batch), name=f"batch-{self._settings.queue}")
+                try:
+                    while True:
+                        await self._slots.acquire()
+                        self._start(group, await self._collect())
+                except asyncio.CancelledError:
+                    await self._drain()
+                    raise
         except* Exception as errors:
             first: BaseException = errors
             while isinstance(first, BaseExceptionGroup):
                 first = first.exceptions[0]
             raise first from None
+
+    def _start(self, group: asyncio.TaskGroup, batch: Sequence[QueueMessage]) -> None:
+        task = group.create_task(self._serve(batch), name=f"batch-{self._settings.queue}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _drain(self) -> None:
+        """Give what runs a moment to end; what waits for its delay is put back now."""
+        self._stopping.set()
+        if self._running:
+            await asyncio.wait(self._running, timeout=DRAIN_SECONDS)
 
     async def _collect(self) -> list[QueueMessage]:
         """The next batch: one message that failed before, or as many fresh ones as the window brings."""
@@ -148,14 +169,18 @@ class QueueConsumer:
         self._report(f"PROBLEM: a message went to the dead-letter queue {place}: {reason}")
 
     async def _insist(self, place: Callable[[], Awaitable[None]], delay_seconds: float) -> None:
-        """Until the message is where it belongs; it is ours so long."""
+        """Until the message is where it belongs, or we stop; it is ours so long."""
         while True:
-            await asyncio.sleep(delay_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_seconds):
+                    await self._stopping.wait()
             try:
                 await place()
                 return
             except NotPlaced as error:
                 self._report(f"PROBLEM: {error}")
+            if self._stopping.is_set():
+                return
             delay_seconds = min(
                 _LAST_DELAY_SECONDS, max(self._settings.retry_delay_seconds, delay_seconds * 2)
             )

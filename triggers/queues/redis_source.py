@@ -68,6 +68,9 @@ class RedisSource:
             while not self._reader.done():  # redis-py may swallow a cancellation in the middle of a command
                 self._reader.cancel()
                 await asyncio.wait({self._reader}, timeout=_CANCEL_SECONDS)
+            await self._list.close()
+            with contextlib.suppress(BrokerError):  # then the next reader puts it back
+                await self._list.open()
         await self._list.close()
 
     @contextlib.contextmanager

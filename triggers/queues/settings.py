@@ -24,7 +24,9 @@ _MOST_WINDOW_SECONDS = 300.0
 class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`url` holds credentials: show only `masked()`. Raises ValueError for what cannot work.
 
-    `prefetch` 0 is twice what can run at a time, at least 100. `dead_letter_queue` "" is `QUEUE.dead-letter`.
+    `prefetch` 0 is twice what can run at a time, at least 20: a message waits in hand for one other run, so
+    that both end before RabbitMQ's consumer_timeout of 30 minutes. `dead_letter_queue` "" is
+    `QUEUE.dead-letter`.
     """
 
     url: str
@@ -87,7 +89,7 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
     @property
     def window(self) -> int:
         """How many messages may be in hand at once."""
-        return self.prefetch or min(65_535, max(100, 2 * self.batch_size * self.max_concurrency))
+        return self.prefetch or min(65_535, max(20, 2 * self.batch_size * self.max_concurrency))
 
     @property
     def dead_letters(self) -> str:

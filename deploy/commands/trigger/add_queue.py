@@ -20,7 +20,7 @@ _ENDPOINT_OPTIONS = ("function_name", "qualifier", "disabled", "endpoint_url", "
 @click.option("--exchange", help="Bind the queue to this exchange.")
 @click.option("--exchange-type", type=click.Choice(["topic", "fanout", "direct"]), help="[default: topic]")
 @click.option("--routing-key", help="With which key, e.g. 'order.#'.")
-@click.option("--prefetch", type=int, help="Most messages in hand.  [default: twice what runs, at least 100]")
+@click.option("--prefetch", type=int, help="Most messages in hand.  [default: twice what runs, at least 20]")
 @click.option("--max-concurrency", type=int, help="Most runs at a time.  [default: 10]")
 @click.option("--max-receives", type=int, help="Failures after which a message is set aside.  [default: 5]")
 @click.option(

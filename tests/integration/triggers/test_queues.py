@@ -202,9 +202,39 @@ async def test_what_is_in_hand_when_a_reader_stops_comes_again(producer: Produce
     async with serving(settings, hang):
         producer.send(queue, "once")
         await started.wait()
+    await until(lambda: producer.size(queue) == 1)
     function = Function()
     async with serving(settings, function):
         await until(lambda: function.bodies == ["once"])
+
+
+async def test_a_run_that_ends_soon_after_the_stop_is_not_repeated(producer: Producer, queue: str) -> None:
+    started, may_end = asyncio.Event(), asyncio.Event()
+
+    async def run(payload: bytes) -> Reply:
+        started.set()
+        await may_end.wait()
+        return Reply("id", b"null")
+
+    settings = QueueSettings(url=producer.url, queue=queue)
+    async with serving(settings, run):
+        producer.send(queue, "once")
+        await started.wait()
+        asyncio.get_running_loop().call_later(0.2, may_end.set)
+    assert producer.size(queue) == 0
+
+
+async def test_a_delayed_message_is_put_back_at_the_stop(producer: Producer, queue: str) -> None:
+    function = Function(lambda _: ValueError("not now"))
+    settings = QueueSettings(url=producer.url, queue=queue, retry_delay_seconds=60)
+    async with serving(settings, function) as reports:
+        producer.send(queue, "later")
+        await until(lambda: bool(reports))
+    await until(lambda: producer.size(queue) == 1)
+    source = await open_source(settings, "reader")
+    (message,) = await source.receive(1, 5)
+    assert message.failures == 1
+    await source.close()
 
 
 async def test_nobody_is_charged_while_the_platform_is_away(producer: Producer, queue: str) -> None:
