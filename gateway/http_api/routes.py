@@ -33,7 +33,7 @@ class Routes:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._routes: dict[tuple[str, int], Route] = {}
+        self._routes: dict[tuple[str, int], Route | None] = {}
         self.table: RouteTable[Route] = RouteTable()
         directory.on_change(self._compile)
         self._compile()
@@ -46,10 +46,8 @@ class Routes:
         known, self._routes = self._routes, {}
         for record in sorted(records, key=lambda record: (record.created_ms, record.id)):
             identity = record.id, record.generation
-            route = known.get(identity) or _route(record)
-            if route is not None:
-                self._routes[identity] = route
-        self.table = RouteTable((route.key, route) for route in self._routes.values())
+            self._routes[identity] = known[identity] if identity in known else _route(record)
+        self.table = RouteTable((route.key, route) for route in self._routes.values() if route is not None)
 
 
 def _route(record: TriggerRecord) -> Route | None:

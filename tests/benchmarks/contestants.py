@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+from deploy.credentials import Credentials
+from deploy.endpoint import Endpoint
 from tests.benchmarks.client_process import ClientProcess
 from tests.benchmarks.load.callers import GENERATOR, Callers
 from tests.benchmarks.load.calls import Call, invoke
@@ -99,6 +101,15 @@ class System:
         )
         url: str = client.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
         return url
+
+    def need_route_echo(self) -> str:
+        """A route of the HTTP API whose function answers with the body that it got; its address."""
+        name = self._need("route-echo", "url_echo", runtime="python3.11")
+        keys = Credentials(self.live.endpoint.access_key, self.live.endpoint.secret_key)
+        settings = {"route": "POST /bench/echo/{id}"}
+        document = {"kind": "route", "function": name, "settings": settings}
+        Endpoint(self.live.url, self.live.endpoint.region, keys).send("POST", "/triggers", document)
+        return f"{self.live.url}/bench/echo/7"
 
     def _need(self, name: str, source: str, *, runtime: str) -> str:
         if name not in self._deployed:

@@ -58,4 +58,5 @@ def _listed(statement: Mapping[str, Any], member: str) -> list[str]:
 def _pattern(text: str) -> re.Pattern[str]:
     """IAM's wildcards: `*` for anything, slashes too, and `?` for one character."""
     parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(char, re.escape(char)) for char in text), re.DOTALL)
+    once = re.sub(r"\*+", "*", text)
+    return re.compile("".join(parts.get(char, re.escape(char)) for char in once), re.DOTALL)
