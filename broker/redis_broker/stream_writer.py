@@ -44,6 +44,7 @@ class RedisReplyStreams:
             # Sent ahead of the first chunk on the same connection, so no report of it is missed.
             self._subscribed = True
             self._link.subscribe_soon(self._channel, self._heard)
+            self._link.on_connected(self._reconnected)
         head = Chunk(request_id, 0, self._channel, content_type, b"")
         stream = RedisReplyStream(self._link, self._replies, reply_to, head, self._forget)
         self._streams[request_id] = stream
@@ -57,6 +58,11 @@ class RedisReplyStreams:
             return
         if (stream := self._streams.get(progress.request_id)) is not None:
             stream.heard(progress)
+
+    async def _reconnected(self) -> None:
+        """What readers said meanwhile was lost: send all that they may lack; they say how far they are."""
+        for stream in list(self._streams.values()):
+            stream.send_unread()
 
     def _forget(self, request_id: str) -> None:
         self._streams.pop(request_id, None)
@@ -132,6 +138,10 @@ class RedisReplyStream:
             self._send_again(progress.received_bytes)
         self._make_room()
 
+    def send_unread(self) -> None:
+        """Send everything once more that the reader is not known to have."""
+        self._send_again(self._read_bytes)
+
     def _flush(self) -> None:
         """Cut what was written in this tick into pieces and send them."""
         data, self._gathered = b"".join(self._gathered), []
@@ -176,7 +186,7 @@ class RedisReplyStream:
 
     def _retry(self) -> None:
         self._timer = None
-        self._send_again(self._read_bytes)
+        self.send_unread()
 
     def _send_again(self, from_bytes: int) -> None:
         self._sent_bytes = min(self._sent_bytes, from_bytes)

@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.acceptance.functions import attempts, call, deploy, failing_call, reserved, signed_get
 from tests.deployment_packages import package
-from tests.live_system import LiveSystem
+from tests.live_system import LiveSystem, Role
 
 NAME = "streamer"
 BUFFERED = "streamer-buffered"
+ROLES: tuple[Role, ...] = ("gateway", "redis")
 BOOTSTRAP = (Path(__file__).parent / "guests" / "streaming_bootstrap.py").read_bytes()
 
 
@@ -75,6 +77,23 @@ class TestStreams:
         assert len(received) == 320 * 65536
         assert complete == {}
 
+    def test_a_caller_that_does_not_read_holds_up_the_function_and_fills_nobody(
+        self, system: LiveSystem
+    ) -> None:
+        serving = [psutil.Process(pid) for role in ROLES for pid in system.pids(role)]
+        before = [process.memory_info().rss for process in serving]
+        answer = system.client.invoke_with_response_stream(
+            FunctionName=NAME, Payload=json.dumps({"repeat": 3000})
+        )
+        events = iter(answer["EventStream"])
+        next(events)
+        _, complete = collect(stream(system, {"repeat": 160}))  # others go on meanwhile
+        assert complete == {}
+        assert signed_get(system, "/lightswitch/v1/depth")["running"] == 1
+        grown = [process.memory_info().rss - rss for process, rss in zip(serving, before, strict=True)]
+        assert max(grown) < 30 << 20, grown
+        answer["EventStream"].close()
+
     def test_an_empty_stream_completes(self, system: LiveSystem) -> None:
         assert collect(stream(system, {})) == (b"", {})
 
@@ -92,6 +111,7 @@ class TestStreams:
         answer = system.client.invoke_with_response_stream(
             FunctionName=NAME, InvocationType="DryRun", Payload=b"{}"
         )
+        answer["EventStream"].close()
         assert answer["StatusCode"] == 204
 
 

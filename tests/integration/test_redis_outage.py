@@ -229,3 +229,40 @@ async def _runs(broker: RedisBroker) -> set[str]:
     keys = await broker._link.call("KEYS", "lightswitch:run:*")
     assert isinstance(keys, list)
     return {key.decode().split(":")[2] for key in keys}
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+async def test_a_streamed_reply_survives_crashes_in_its_middle(
+    server: RedisServer, broker: RedisBroker, restarts: int
+) -> None:
+    writer = RedisBroker(server.url)
+    await writer.start()
+    inbox = await broker.inbox()
+    stream = inbox.expect_stream("id-1")
+    answer = writer.stream(inbox.address, "id-1")
+    pieces = [bytes([number % 256]) * 20_000 for number in range(400)]
+
+    async def write() -> None:
+        for piece in pieces:
+            answer.write(piece)
+            if not answer.has_room:
+                room = asyncio.Event()
+                answer.when_room(room.set)
+                await room.wait()
+        answer.end(Reply("id-1", b""))
+
+    async def crash() -> None:
+        for _ in range(restarts):
+            await asyncio.to_thread(server.restart)
+
+    writing, crashing = asyncio.create_task(write()), asyncio.create_task(crash())
+    read = bytearray()
+    async with asyncio.timeout(4 * WITHIN_SECONDS):
+        while isinstance(piece := await stream.read(), bytes):
+            read += piece
+            if len(read) > 4_000_000:
+                await crashing
+        await writing
+    assert (piece.failure, piece.streamed_bytes) == ("", len(read))
+    assert read == b"".join(pieces)
+    await writer.close()
