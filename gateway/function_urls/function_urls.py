@@ -10,19 +10,27 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
-from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound, Throttled
+from broker.errors import BrokerError, FunctionNotFound
 from broker.interface import IncomingStream
-from broker.invocation import LATEST, Invocation, Reply, new_request_id
+from broker.invocation import Invocation, Reply, new_request_id
 from broker.registry.interface import Registry
-from broker.registry.model import FunctionRecord, FunctionUrlConfig
+from broker.registry.model import FunctionRecord
 from gateway.auth import SignatureVerifier
 from gateway.errors import ApiError
 from gateway.function_calls import FunctionCalls, Target, unanswered
 from gateway.function_urls.access import forbidden, iam_authorizer, is_public
 from gateway.function_urls.address import Address, read_address
-from gateway.function_urls.cors import is_preflight, preflight_headers, with_cors
+from gateway.function_urls.answers import (
+    JSON,
+    Url,
+    finished,
+    function_failed,
+    malformed,
+    no_url,
+    refusal,
+    response_of,
+)
+from gateway.function_urls.cors import is_preflight, preflight_headers
 from gateway.function_urls.prelude import Prelude
 from gateway.function_urls.requests import UrlRequest, payload_of, too_large
 from gateway.hang_up import unless_gone
@@ -30,27 +38,13 @@ from gateway.http_body import BodyTooLarge, CallerGone, Receive, Scope, Send, re
 from gateway.invoke import InvokeAnswer
 from gateway.invoke_request import SYNC_LIMIT_BYTES
 from gateway.invoke_tracing import CallSpan, InvokeTracing
-from gateway.lambda_api.errors import throttled
-from triggers.events.http_results import HttpResponse, MalformedResult, response_v2
+from triggers.events.http_results import HttpResponse, MalformedResult
 
 log = logging.getLogger(__name__)
 
-_JSON = b"application/json"
+_JSON_TYPE = (b"content-type", JSON)
+_BODILESS = (204, 304)
 _MOST_KNOWN = 65536
-
-
-class Url(msgspec.Struct, frozen=True):
-    """A function URL as the registry has it now."""
-
-    config: FunctionUrlConfig
-    record: FunctionRecord
-    key: str
-    """Qualifier: an alias, or `$LATEST`."""
-
-    @property
-    def qualifier(self) -> str:
-        """As a call has it: empty for the unqualified function."""
-        return "" if self.key == LATEST else self.key
 
 
 class FunctionUrls:
@@ -81,15 +75,15 @@ class FunctionUrls:
 
     async def answer(self, request: UrlRequest, gone: Callable[[], Awaitable[None]]) -> InvokeAnswer:
         """The whole response of a buffered URL, whatever becomes of it. Raises CallerGone."""
-        request_id = new_request_id()
+        request_id, url = new_request_id(), None
         try:
             url = await self._find(request.address)
             return await self._answer(url, request, request_id, gone)
         except (ApiError, BrokerError) as error:
-            return _refusal(error, request_id)
+            return refusal(error, request_id, url, request.headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = new_request_id()
+        request_id, url = new_request_id(), None
 
         async def gone() -> None:
             while (await receive())["type"] != "http.disconnect":
@@ -109,9 +103,9 @@ class FunctionUrls:
         except CallerGone:
             return
         except BodyTooLarge:
-            await _send(send, _refusal(too_large(), request_id), scope["method"])
+            await _send(send, refusal(too_large(), request_id, url, scope["headers"]), scope["method"])
         except (ApiError, BrokerError) as error:
-            await _send(send, _refusal(error, request_id), scope["method"])
+            await _send(send, refusal(error, request_id, url, scope["headers"]), scope["method"])
 
     async def _find(self, address: Address) -> Url:
         """Raises ApiError, BrokerUnavailable."""
@@ -121,10 +115,10 @@ class FunctionUrls:
             try:
                 record = self._registry.cached(name) or await self._registry.get(name)
             except FunctionNotFound:
-                raise _no_url(address.url_id) from None
+                raise no_url(address.url_id) from None
             if (url := _url(record, address.url_id)) is not None:
                 return url
-        raise _no_url(address.url_id)
+        raise no_url(address.url_id)
 
     def _remember(self, url_id: str, name: str) -> None:
         if len(self._names) >= _MOST_KNOWN:
@@ -143,7 +137,7 @@ class FunctionUrls:
             reply = await self._calls.call(invocation, target.patience_seconds, gone)
         finally:
             span.end()
-        return _finished(url, request, request_id, _response_of(reply))
+        return finished(url, request.headers, request_id, response_of(reply))
 
     def _admit(self, url: Url, request: UrlRequest) -> tuple[Target, dict[str, object] | None]:
         """What to run, for whom. Raises ApiError where the caller may not, or it cannot run."""
@@ -185,9 +179,9 @@ class FunctionUrls:
                 asyncio.timeout(target.patience_seconds),
                 self._calls.streamed(invocation) as incoming,
             ):
-                head, last = await _head(incoming)
+                head, last = await _head(incoming, request_id)
                 begun = True
-                await _send_stream(send, _finished(url, request, request_id, head), incoming, last)
+                await _send_stream(send, finished(url, request.headers, request_id, head), incoming, last)
         except TimeoutError:
             if not begun:
                 raise unanswered(target.patience_seconds) from None
@@ -196,7 +190,7 @@ class FunctionUrls:
             span.end()
 
 
-async def _head(incoming: IncomingStream) -> tuple[HttpResponse, Reply | None]:
+async def _head(incoming: IncomingStream, request_id: str) -> tuple[HttpResponse, Reply | None]:
     """Status, headers and the first bytes; the last word too, where nothing follows them."""
     prelude: Prelude | None = None
     while isinstance(piece := await incoming.read(), bytes):
@@ -205,14 +199,14 @@ async def _head(incoming: IncomingStream) -> tuple[HttpResponse, Reply | None]:
             if (head := prelude.take(piece)) is not None:
                 return head, None
         except MalformedResult as error:
-            raise _bad_gateway(str(error)) from error
+            raise malformed(error, request_id) from error
     if piece.failure:
-        raise _function_failed(piece)
+        raise function_failed(piece)
     try:
         # Nothing streamed: a function that answers whole has its result sent on as it is.
-        return (prelude.end() if prelude else _as_it_is(piece)), piece
+        return prelude.end() if prelude else HttpResponse(200, [_JSON_TYPE], piece.payload), piece
     except MalformedResult as error:
-        raise _bad_gateway(str(error)) from error
+        raise malformed(error, request_id) from error
 
 
 async def _send_stream(send: Send, head: InvokeAnswer, incoming: IncomingStream, last: Reply | None) -> None:
@@ -220,7 +214,7 @@ async def _send_stream(send: Send, head: InvokeAnswer, incoming: IncomingStream,
     await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
     piece: bytes | Reply = head.body
     while isinstance(piece, bytes):
-        if piece:
+        if piece and head.status not in _BODILESS:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         piece = last or await incoming.read()
     if piece.failure:
@@ -229,36 +223,12 @@ async def _send_stream(send: Send, head: InvokeAnswer, incoming: IncomingStream,
     await send({"type": "http.response.body", "body": b""})
 
 
-def _response_of(reply: Reply) -> HttpResponse:
-    """Raises ApiError: 502 for a function's failure and for a result that is no response."""
-    if reply.failure:
-        raise _function_failed(reply)
-    try:
-        return response_v2(reply.payload, _JSON)
-    except MalformedResult as error:
-        log.info("result_malformed", extra={"request_id": reply.request_id, "reason": str(error)})
-        raise _bad_gateway("Internal Server Error") from error
-
-
-def _as_it_is(reply: Reply) -> HttpResponse:
-    return HttpResponse(200, [(b"content-type", _JSON)], reply.payload)
-
-
 def _preflight(url: Url, request: UrlRequest, request_id: str) -> InvokeAnswer | None:
     cors = url.config.cors
     if cors is None or not is_preflight(request.method, request.headers):
         return None
     headers = preflight_headers(cors, request.headers)
     return InvokeAnswer(200, [(b"x-amzn-requestid", request_id.encode()), *headers], b"")
-
-
-def _finished(url: Url, request: UrlRequest, request_id: str, response: HttpResponse) -> InvokeAnswer:
-    headers = response.headers
-    if url.config.cors is not None:
-        headers = with_cors(url.config.cors, request.headers, headers)
-    return InvokeAnswer(
-        response.status, [*headers, (b"x-amzn-requestid", request_id.encode())], response.body
-    )
 
 
 def _url(record: FunctionRecord, url_id: str) -> Url | None:
@@ -284,36 +254,8 @@ def _from_scope(scope: Scope, body: bytes, address: Address) -> UrlRequest:
 
 
 async def _send(send: Send, answer: InvokeAnswer, method: str) -> None:
-    if method == "HEAD" or answer.status == 304:
+    if method == "HEAD" or answer.status in _BODILESS:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": b""})
     else:
         await send_response(send, answer.status, answer.headers, answer.body)
-
-
-def _refusal(error: ApiError | BrokerError, request_id: str) -> InvokeAnswer:
-    if isinstance(error, Throttled):
-        error = throttled()
-    elif isinstance(error, BrokerUnavailable):
-        error = ApiError("ServiceUnavailableException", 503, str(error), fault="Service")
-    elif isinstance(error, BrokerError):
-        log.error("function_url_failed", extra={"request_id": request_id, "reason": str(error)})
-        error = _bad_gateway("Internal Server Error")
-    return InvokeAnswer(error.status, error.raw_headers(request_id), error.body())
-
-
-def _no_url(url_id: str) -> ApiError:
-    text = f"There is no function URL {url_id[:64]}"
-    return ApiError("ResourceNotFoundException", 404, text, message_member="Message")
-
-
-def _function_failed(reply: Reply) -> ApiError:
-    """AWS tells callers of a URL nothing of the function's error; its log does."""
-    if reply.failure == "Platform":
-        text = reply.payload.decode("utf-8", "replace")
-        return ApiError("ServiceException", 500, text, message_member="Message", fault="Service")
-    return _bad_gateway("Internal Server Error")
-
-
-def _bad_gateway(message: str) -> ApiError:
-    return ApiError("InternalServerErrorException", 502, message, message_member="Message", fault="")

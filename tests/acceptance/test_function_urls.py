@@ -294,6 +294,12 @@ class TestCors:
         other = shared.send("POST", "do", body, {**headers, "Origin": "https://b.example"})
         assert "access-control-allow-origin" not in other.headers
 
+    def test_errors_may_be_read_by_who_may_read_answers(self, shared: Client) -> None:
+        headers = {"Content-Type": "application/json", "Origin": "https://a.example"}
+        failed = shared.send("POST", "do", b'{"raise": "x"}', headers)
+        assert failed.status == 502
+        assert failed.headers["access-control-allow-origin"] == "https://a.example"
+
 
 @pytest.mark.usefixtures("running_system")
 class TestStreams:
@@ -319,6 +325,10 @@ class TestStreams:
         assert (answer.status, answer.headers["x-kind"]) == (203, "stream")
         assert answer.headers["set-cookie"] == "a=1"
         assert answer.read() == b"body"
+
+    def test_a_status_without_a_body_has_none(self, streamer: Client) -> None:
+        answer = self.ask(streamer, {"type": INTEGRATION, "write": ['{"statusCode":204}', "\0" * 8 + "x"]})
+        assert (answer.status, answer.read()) == (204, b"")
 
     def test_a_stream_without_a_prelude_is_the_body(self, streamer: Client) -> None:
         answer = self.ask(streamer, {"type": "text/csv", "write": ["a,b"]})

@@ -25,13 +25,13 @@ WAIT_SECONDS = 10
 class Answer:
     """One response, read to its end and no further."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, *, has_body: bool = True) -> None:
         self.status = int(stream.readline().split()[1])
         self.headers: dict[str, str] = {}
         while line := stream.readline().decode().rstrip("\r\n"):
             name, _, value = line.partition(": ")
             self.headers[name.lower()] = value
-        self.body: bytes = stream.read(int(self.headers.get("content-length", 0)))
+        self.body: bytes = stream.read(int(self.headers.get("content-length", 0)) if has_body else 0)
 
 
 class Caller:
@@ -57,6 +57,10 @@ class Caller:
 
     def answer(self) -> Answer:
         return Answer(self._stream)
+
+    def head(self) -> Answer:
+        """The response to a HEAD request."""
+        return Answer(self._stream, has_body=False)
 
     def is_closed(self) -> bool:
         """Waits until the server closes the connection; false if it says something instead."""
@@ -127,6 +131,33 @@ def test_a_connection_may_change_between_the_short_cut_and_the_application(
     for _ in range(2):
         caller.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert json.loads(caller.answer().body) == {"status": "ok"}
+        caller.send(caller.request(b"{}"))
+        echo(gateway, worker)
+        assert caller.answer().body == b"{}"
+
+
+def test_a_connection_serves_invocations_and_function_urls_in_turn(
+    gateway: RunningGateway, worker: Consumer, caller: Caller, client: Any, name: str
+) -> None:
+    client.add_permission(
+        FunctionName=name,
+        StatementId="public",
+        Action="lambda:InvokeFunctionUrl",
+        Principal="*",
+        FunctionUrlAuthType="NONE",
+    )
+    url = client.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
+    target = url.removeprefix(gateway.url).encode()
+    for method in (b"GET", b"HEAD", b"POST", b"PURGE"):  # the first finds the URL, the others know it
+        body = b"" if method in (b"GET", b"HEAD") else b"text"
+        caller.send(b"%b %bp?q HTTP/1.1\r\nHost: x\r\n" % (method, target))
+        caller.send(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        event = json.loads(echo(gateway, worker))
+        assert (event["rawPath"], event["requestContext"]["http"]["method"]) == ("/p", method.decode())
+        if method == b"HEAD":
+            assert caller.head().status == 200
+        else:
+            assert json.loads(caller.answer().body) == event
         caller.send(caller.request(b"{}"))
         echo(gateway, worker)
         assert caller.answer().body == b"{}"
