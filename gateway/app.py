@@ -169,7 +169,8 @@ class _Front:
             await self._function_urls(scope, receive, send)
         elif first in self._lambda_prefixes:
             await self._lambda_api(scope, receive, send)
-        elif first in _OWN:
+        elif first in _OWN or (scope["method"] == "HEAD" and raw_path == b"/"):
+            # Stores that push ask the origin of their webhook whether somebody is there.
             await self._web(scope, receive, send)
         else:
             await self._http_api(scope, receive, send)

@@ -72,12 +72,49 @@ def test_an_uploaded_object_runs_a_function_that_uses_other_services(system: Liv
 
     local(system, "s3").put_object(Bucket="in-box", Key="note.txt", Body=b"hello")
 
+    [body] = receive(system, queue, 1)
+    assert json.loads(body) == {"called": {"body": "hello"}}
+
+
+FORWARDER = b"""
+import boto3
+
+def handler(event, context):
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName="heard")["QueueUrl"]
+    for record in event["Records"]:
+        sqs.send_message(QueueUrl=url, MessageBody=record["body"])
+"""
+
+
+def receive(system: LiveSystem, queue_url: str, most: int) -> list[str]:
+    """The bodies of that many messages, as they come."""
     deadline = time.monotonic() + 30
-    messages: list[Any] = []
-    while not messages and time.monotonic() < deadline:
-        answer = local(system, "sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1)
-        messages = answer.get("Messages", [])
-    assert [json.loads(message["Body"]) for message in messages] == [{"called": {"body": "hello"}}]
+    bodies: list[str] = []
+    while len(bodies) < most and time.monotonic() < deadline:
+        answer = local(system, "sqs").receive_message(QueueUrl=queue_url, WaitTimeSeconds=1)
+        bodies += [message["Body"] for message in answer.get("Messages", [])]
+    return bodies
+
+
+def test_a_topic_reaches_a_function_through_a_queue_raw_and_wrapped(system: LiveSystem) -> None:
+    sns, sqs = local(system, "sns"), local(system, "sqs")
+    system.deploy("forwarder", package({"app.py": FORWARDER}))
+    heard = sqs.create_queue(QueueName="heard")["QueueUrl"]
+    topic = sns.create_topic(Name="news")["TopicArn"]
+    for name, raw in (("wrapped", "false"), ("raw", "true")):
+        url = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "120"})["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        attributes = {"RawMessageDelivery": raw}
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+        system.client.create_event_source_mapping(EventSourceArn=arn, FunctionName="forwarder")
+
+    sns.publish(TopicArn=topic, Message="hello")
+
+    wrapped, raw_body = sorted(receive(system, heard, 2), key=lambda body: body == "hello")
+    assert raw_body == "hello"
+    assert json.loads(wrapped)["Message"] == "hello"
+    assert json.loads(wrapped)["TopicArn"] == topic
 
 
 def test_functions_sign_with_keys_of_their_own(system: LiveSystem) -> None:

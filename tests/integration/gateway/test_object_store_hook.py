@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import urllib.request
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -105,7 +106,8 @@ def test_stores_may_ask_whether_somebody_is_there(make_hook: MakeHook) -> None:
     hook = make_hook()
 
     assert post(hook.gateway, hook.path, "", method="HEAD") == (200, None)
-    assert post(hook.gateway, "/../../", "", method="HEAD")[0] in (200, 404)
+    with urllib.request.urlopen(urllib.request.Request(f"{hook.gateway.url}/", method="HEAD")) as origin:
+        assert origin.status == 200
     assert hook.post('{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"photos"}') == (200, {})
 
 
