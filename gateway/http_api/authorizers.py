@@ -41,21 +41,26 @@ class Authorizers:
         self._keys: dict[str, IssuerKeys] = {}
         self._verdicts = VerdictCache()
 
-    async def authorize(
-        self, route: Route, request: HttpRequest, trace: tuple[str, str], gone: Gone
-    ) -> dict[str, Any] | None:
-        """What the event has under `requestContext.authorizer`; None where the route is open to all.
+    async def by_token(self, route: Route, request: HttpRequest) -> dict[str, Any] | None:
+        """What the event has under `requestContext.authorizer`; None where the route wants no token.
 
-        Raises Refusal, CallerGone.
+        Needs no body, so that strangers cannot make us take theirs. Raises Refusal.
         """
         settings = route.settings
-        if settings.jwt is not None:
-            claims = await self._claims(request, settings.jwt)
-            return jwt_authorizer.shown(claims, settings.jwt, settings.payload_format)
-        if settings.authorizer is not None:
-            verdict = await self._verdict(request, settings.authorizer, trace, gone)
-            return verdict.shown(settings.payload_format)
-        return None
+        if settings.jwt is None:
+            return None
+        claims = await self._claims(request, settings.jwt)
+        return jwt_authorizer.shown(claims, settings.jwt, settings.payload_format)
+
+    async def by_function(
+        self, route: Route, request: HttpRequest, trace: tuple[str, str], gone: Gone
+    ) -> dict[str, Any] | None:
+        """The same of a Lambda authorizer; None where the route has none. Raises Refusal, CallerGone."""
+        settings = route.settings
+        if settings.authorizer is None:
+            return None
+        verdict = await self._verdict(request, settings.authorizer, trace, gone)
+        return verdict.shown(settings.payload_format)
 
     async def _claims(self, request: HttpRequest, settings: JwtSettings) -> dict[str, Any]:
         identity = identity_of(request, [settings.identity_source])

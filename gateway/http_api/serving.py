@@ -91,10 +91,12 @@ class HttpApi:
         try:
             if route.bucket is not None and not route.bucket.take():
                 raise answers.too_many_requests()
-            body = await read_body(receive, scope["headers"], BODY_LIMIT_BYTES)
             span = self._tracing.begin(scope["headers"], route.record.function_name, request_id)
             try:
-                request = self._request(route, parameters, segments, scope, body, request_id, span.carried[0])
+                head = self._head(route, parameters, segments, scope, request_id, span.carried[0])
+                told = await self._authorizers.by_token(route, head)
+                body = await read_body(receive, scope["headers"], BODY_LIMIT_BYTES)
+                request = msgspec.structs.replace(head, body=body, authorizer=told)
                 return await self._run(route, request, span.carried, _gone(receive))
             finally:
                 span.end()
@@ -106,9 +108,9 @@ class HttpApi:
     async def _run(
         self, route: Route, request: HttpRequest, trace: tuple[str, str], gone: Gone
     ) -> HttpResponse:
-        authorizer = await self._authorizers.authorize(route, request, trace, gone)
-        if authorizer is not None:
-            request = msgspec.structs.replace(request, authorizer=authorizer)
+        told = await self._authorizers.by_function(route, request, trace, gone)
+        if told is not None:
+            request = msgspec.structs.replace(request, authorizer=told)
         is_v2 = route.settings.payload_format == "2.0"
         payload = msgspec.json.encode(event_v2(request) if is_v2 else event_v1(request))
         function = route.record.function_name, route.record.qualifier
@@ -118,16 +120,16 @@ class HttpApi:
         )
         return _response(reply, is_v2, route)
 
-    def _request(
+    def _head(
         self,
         route: Route,
         parameters: dict[str, str],
         segments: list[str],
         scope: Scope,
-        body: bytes,
         request_id: str,
         trace_header: str,
     ) -> HttpRequest:
+        """The request but for its body."""
         source_ip, port = _address(scope, "client")[0], _address(scope, "server")[1]
         headers: Headers = scope["headers"]
         return HttpRequest(
@@ -137,7 +139,6 @@ class HttpApi:
             headers=forwarded(
                 headers, source_ip=source_ip, port=port, protocol=scope["scheme"], trace_header=trace_header
             ),
-            body=body,
             source_ip=source_ip,
             protocol=f"HTTP/{scope['http_version']}",
             account_id=self._account_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
@@ -255,6 +256,50 @@ def test_a_token_opens_a_route(add_route: AddRoute, call: Call, prefix: str, iss
     assert (answer.status, answer.json()) == (403, {"message": "Forbidden"})
     good = issuer.token(scope="orders:read")
     assert call("GET", "/scoped", headers={"Authorization": good}).status == 200
+
+
+def test_strangers_are_refused_before_their_bodies_are_taken(
+    add_route: AddRoute, prefix: str, issuer: OidcIssuer, running_system: LiveSystem
+) -> None:
+    add_route(f"PUT /{prefix}/a", jwt={"issuer": issuer.url, "audiences": ["shop"]})
+    head = f"PUT /{prefix}/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n"
+    assert said_to(running_system, head.encode()).startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "answered"),
+    [
+        (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (b"GET /%2 HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (b"GET /nowhere-at-all HTTP/1.0\r\n\r\n", b"HTTP/1.1 404 Not Found"),
+        (b"BREW /nowhere-at-all HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+    ],
+)
+def test_odd_requests_are_answered_as_such(running_system: LiveSystem, said: bytes, answered: bytes) -> None:
+    assert said_to(running_system, said).startswith(answered)
+
+
+def test_a_body_in_chunks_arrives_whole(add_route: AddRoute, prefix: str, running_system: LiveSystem) -> None:
+    add_route(f"POST /{prefix}/a")
+    head = (
+        f"POST /{prefix}/a HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"
+    )
+    answer = said_to(running_system, head.encode() + b"\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+    assert b'"body":"abcde"' in answer.replace(b'": "', b'":"')
+    assert b"transfer-encoding" not in answer.lower()
+
+
+def said_to(system: LiveSystem, said: bytes) -> bytes:
+    """What the gateway answers to some bytes, as far as the first piece that has a body."""
+    with socket.create_connection((system.endpoint.host, system.endpoint.port), timeout=30) as connection:
+        connection.sendall(said)
+        answer = b""
+        while b"\r\n\r\n" not in answer or not answer.partition(b"\r\n\r\n")[2]:
+            piece = connection.recv(65536)
+            if not piece:
+                break
+            answer += piece
+        return answer
 
 
 def test_a_function_decides_about_callers(
