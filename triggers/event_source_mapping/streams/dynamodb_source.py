@@ -11,15 +11,18 @@ from triggers.event_source_mapping.streams.lineage import Shard
 from triggers.event_source_mapping.streams.source import Page, Position, PositionLost, SourceUnavailable
 
 SERVICE = "dynamodbstreams"
+_LOCAL_REGION = "ddblocal"
+"""What DynamoDB Local writes into its ARNs, whatever region its tables are in."""
 _LOST = ("ExpiredIteratorException", "TrimmedDataAccessException")
 
 
 class DynamoDBSource:
     """A `StreamSource` on the DynamoDB Streams API."""
 
-    def __init__(self, stream_arn: str, clients: Clients) -> None:
+    def __init__(self, stream_arn: str, clients: Clients, own_region: str) -> None:
         self._stream_arn = stream_arn
-        self._region = stream_arn.split(":")[3]
+        region = stream_arn.split(":")[3]
+        self._region = own_region if region == _LOCAL_REGION else region
         self._clients = clients
 
     async def shards(self) -> Sequence[Shard]:

@@ -20,6 +20,9 @@ from triggers.event_source_mapping.streams.failure_record import Ran
 from triggers.event_source_mapping.streams.invoking import Done, Failed, Invoker, NotRun
 from triggers.event_source_mapping.streams.records import StreamRecord
 
+DRAIN_SECONDS = 5.0
+"""How long a run may go on when its mapping is changed, disabled or handed over."""
+
 GivenUp = Callable[[Batch, Condition, Ran | None], Awaitable[None]]
 """Tells the mapping's on-failure destination; returns when it has been told."""
 
@@ -55,7 +58,7 @@ class Handling:
             current = await self._without_old(pending.pop(0), last_run)
             if not current.records:
                 continue
-            outcome = await self._run(current)
+            outcome = await self._run_to_its_end(current)
             self._conduct.report("OK" if isinstance(outcome, Done) else f"PROBLEM: {outcome.reason}")
             match outcome:
                 case Done():
@@ -68,6 +71,18 @@ class Handling:
                     refusals += 1
                     pending.insert(0, current)
                     await asyncio.sleep(retry_delay_seconds(refusals))
+
+    async def _run_to_its_end(self, batch: Batch) -> Done | Failed | NotRun:
+        """One run. Cancelled, it gives the run some time: what ends well is not done again elsewhere."""
+        running = asyncio.ensure_future(self._run(batch))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait({running}, timeout=DRAIN_SECONDS)
+            if running.done() and isinstance(running.result(), Done):
+                self._settle(batch.records)
+            running.cancel()
+            raise
 
     async def _after_failure(self, batch: Batch, failed: Failed) -> tuple[Batch, ...]:
         """What is to be run instead, after the wait that it asks for."""

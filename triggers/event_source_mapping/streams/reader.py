@@ -27,7 +27,7 @@ async def read_stream(
     trigger: RunningTrigger, settings: MappingSettings, clients: Clients, senders: Senders
 ) -> None:
     """Serve until cancelled. Raises what ends it, e.g. LeaseGone."""
-    source = DynamoDBSource(settings.event_source_arn, clients)
+    source = DynamoDBSource(settings.event_source_arn, clients, trigger.settings.region)
     shards = _Shards(trigger, settings, source, senders)
     try:
         await StreamMapping(trigger, source, settings.starting_position, shards.serve).run()

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,9 +21,11 @@ from broker.invocation import now_ms
 from broker.settings import Settings
 from broker.trigger_store.memory_store import MemoryTriggerStore
 from broker.trigger_store.model import TriggerRecord
+from tests.door import Door
+from tests.dynamodb_local import DynamoDBLocal, NotAvailable, find_libraries
 from tests.integration.triggers.streams.functions import Function, ids
 from tests.s3_server import S3Server
-from tests.waiting import until
+from tests.waiting import until, until_async
 from triggers.aws_calls.client import Clients
 from triggers.event_source_mapping.settings import MappingSettings
 from triggers.event_source_mapping.streams.reader import read_stream
@@ -56,6 +58,9 @@ class Table:
     def put(self, *item_ids: str, **attributes: Any) -> None:
         for item_id in item_ids:
             self._client.put_item(TableName=self.name, Item={"id": {"S": item_id}, **attributes})
+
+    def drop(self) -> None:
+        self._client.delete_table(TableName=self.name)
 
     def delete(self, item_id: str) -> None:
         self._client.delete_item(TableName=self.name, Key={"id": {"S": item_id}})
@@ -106,6 +111,11 @@ class Mappings:
         record = await self.make(table, **parameters)
         self.serve(record, function)
         return record
+
+    async def finished(self, record: TriggerRecord) -> bool:
+        """Whether a shard has been read to its end."""
+        kept = await self.store.checkpoints(record.id)
+        return any(json.loads(value).get("finished") for name, value in kept.items() if name != "start")
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -393,18 +403,95 @@ async def test_a_tumbling_window_carries_its_state_to_a_last_run(mappings: Mappi
     assert set(final[0]["window"]) == {"start", "end"}
 
 
-async def test_a_source_that_is_away_is_waited_for_and_named(tmp_path: Path, mappings: Mappings) -> None:
-    own = S3Server(tmp_path)
-    own.start()
+async def test_a_source_that_is_away_is_named_and_waited_for(s3_server: S3Server, table: Table) -> None:
+    door = Door(s3_server.port)
+    mappings = Mappings(door.url)
+    function = Function()
+    table.put("a")
+    await mappings.start(table, function)
+    await until(lambda: "PROBLEM: " in "".join(mappings.reports))
+    await door.open()
+    await until(lambda: function.items == ["a"])
+
+    await door.shut()
+    await until(lambda: mappings.reports[-1].startswith("PROBLEM: "))
+    table.put("b")
+    await door.open()
+    await until(lambda: function.items == ["a", "b"])
+    await until(lambda: mappings.reports[-1] == "No records processed")
+    await mappings.close()
+    await door.shut()
+
+
+async def test_an_idle_shard_is_asked_a_few_times_a_second(s3_server: S3Server, table: Table) -> None:
+    function = Function()
+    mappings = Mappings(s3_server.url)
+    await mappings.start(table, function)
+    await until(lambda: "No records processed" in mappings.reports)
+    began = time.process_time()
+    await asyncio.sleep(2)  # what is measured is that nothing happens
+    assert time.process_time() - began < 0.2
+    await mappings.close()
+
+
+async def test_a_record_reaches_the_function_soon_after_it_was_written(
+    mappings: Mappings, table: Table
+) -> None:
+    arrived: list[float] = []
+    function = Function(lambda event: arrived.append(time.monotonic()))
+    await mappings.start(table, function)
+    waits = []
+    for number in range(9):
+        await asyncio.sleep(0.1 + number * 0.03)  # at different moments between two polls
+        await asyncio.to_thread(table.put, str(number))
+        written = time.monotonic()
+        await until(lambda: len(arrived) > number)  # noqa: B023
+        waits.append(arrived[-1] - written)
+    assert sorted(waits)[4] <= 0.3
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBLocal]:
     try:
-        table = Table(own.url)
-        elsewhere = Mappings(own.url)
-        own.stop()
-        function = Function()
-        await elsewhere.start(table, function)
-        await until(lambda: any(report.startswith("PROBLEM: ") for report in elsewhere.reports))
-        own.start()  # an empty one: the table is gone until it is made again
-        await until(lambda: "cannot be reached" not in elsewhere.reports[-1], 30)
-        await elsewhere.close()
-    finally:
-        own.stop()
+        libraries = find_libraries()
+    except NotAvailable as error:
+        pytest.skip(str(error))
+    server = DynamoDBLocal(libraries, tmp_path_factory.mktemp("dynamodb-local"))
+    server.start()
+    yield server
+    server.stop()
+
+
+async def test_dynamodb_local_is_read_to_the_end_of_its_shards(dynamodb_local: DynamoDBLocal) -> None:
+    table = Table(dynamodb_local.url)
+    mappings = Mappings(dynamodb_local.url)
+    function = Function()
+    table.put("a", "b", raw={"B": b"\x00\xff"})
+    record = await mappings.start(table, function)
+    await until(lambda: function.items == ["a", "b"])
+    table.put("c")
+    await until(lambda: function.items == ["a", "b", "c"])
+    assert function.events[0]["Records"][0]["dynamodb"]["NewImage"]["raw"] == {"B": "AP8="}
+    assert function.events[0]["Records"][0]["eventSourceARN"] == table.stream_arn
+
+    table.drop()  # which closes its shards
+    await until_async(lambda: mappings.finished(record))
+    await mappings.close()
+
+
+async def test_dynamodb_local_is_read_on_behind_a_checkpoint(dynamodb_local: DynamoDBLocal) -> None:
+    table = Table(dynamodb_local.url)
+    mappings = Mappings(dynamodb_local.url)
+    function = Function()
+    record = await mappings.make(table, starting_position="LATEST")
+    table.put("old")
+    await asyncio.sleep(1.1)  # the stream dates its records to the second
+    task = mappings.serve(record, function)
+    await until(lambda: "No records processed" in mappings.reports)
+    table.put("a")
+    await until(lambda: function.items == ["a"])
+    await stop(task)
+    table.put("b")
+    mappings.serve(record, function)
+    await until(lambda: function.items == ["a", "b"])
+    await mappings.close()
