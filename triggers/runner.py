@@ -24,6 +24,7 @@ class Runner:
         self._adapter = adapter
         self._trigger = trigger
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     @property
     def record(self) -> TriggerRecord:
@@ -34,6 +35,7 @@ class Runner:
 
     async def stop(self) -> None:
         """Cancel it and wait until it has settled what it could. Idempotent."""
+        self._stopping = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -41,7 +43,8 @@ class Runner:
     async def _run(self) -> None:
         delay_seconds = _FIRST_RETRY_SECONDS
         loop = asyncio.get_running_loop()
-        while True:
+        # An adapter that loses its lease, or fails, while it is being stopped is not started again.
+        while not self._stopping:
             started = loop.time()
             with contextlib.suppress(LeaseGone):
                 await self._run_once()

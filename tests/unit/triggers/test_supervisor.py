@@ -19,7 +19,7 @@ from broker.trigger_store.memory_store import MemoryTriggerStore
 from broker.trigger_store.model import TriggerRecord
 from tests.waiting import until, until_async
 from triggers import supervisor as module
-from triggers.interface import RunningTrigger
+from triggers.interface import LeaseGone, RunningTrigger
 from triggers.supervisor import Supervisor
 
 
@@ -176,3 +176,20 @@ async def test_triggers_stop_before_their_leases_lapse_when_the_store_is_away(
             outage.setattr(store, "attend", away)
             await until(lambda: not supervisor.served)
         await until(lambda: supervisor.served == {"a"})
+
+
+async def test_a_trigger_that_loses_its_lease_while_it_stops_does_not_start_again(
+    store: MemoryTriggerStore,
+) -> None:
+    class Losing(Recording):
+        async def run(self, trigger: RunningTrigger) -> None:
+            try:
+                await super().run(trigger)
+            except asyncio.CancelledError:
+                raise LeaseGone("gone") from None
+
+    await store.create(trigger("a"))
+    adapter = Losing()
+    async with serving(store, adapter, "one") as (supervisor, _):
+        await until(lambda: supervisor.served == {"a"})
+    assert len(adapter.seen) == 1

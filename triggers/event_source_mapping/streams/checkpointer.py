@@ -18,6 +18,16 @@ _RETRY_SECONDS = 0.5
 _LAST_SAVE_SECONDS = 3.0
 
 
+def cancelled() -> bool:
+    """Whether this task has been told to end.
+
+    Asked after calls of Redis: `asyncio.wait_for`, which its client uses, swallows a cancellation that comes
+    together with the answer (until Python 3.12).
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Checkpointer:
     """`put` as often as there is progress; `run` keeps the newest until cancelled, or until `finish`."""
 
@@ -37,6 +47,8 @@ class Checkpointer:
             while True:
                 await self._changed.wait()
                 await self._keep()
+                if cancelled():
+                    raise asyncio.CancelledError
         except asyncio.CancelledError:
             await asyncio.shield(self._keep_last())
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -20,10 +21,13 @@ class Function:
         self.events: list[dict[str, Any]] = []
         self.sent: list[tuple[Target, dict[str, Any]]] = []
         self.handler = handler
+        self.seconds = 0.0
+        """How long each run takes."""
 
     async def call(self, target: Target, payload: bytes) -> Reply:
         event = json.loads(payload)
         self.events.append(event)
+        await asyncio.sleep(self.seconds)
         request_id = f"request-{len(self.events)}"
         try:
             answer = self.handler(event)

@@ -213,6 +213,22 @@ async def test_a_process_that_lost_the_lease_moves_no_checkpoint(mappings: Mappi
     assert await mappings.store.checkpoints(record.id) == before
 
 
+async def test_a_run_under_way_is_settled_when_its_mapping_stops(mappings: Mappings, table: Table) -> None:
+    function = Function()
+    function.seconds = 0.2
+    table.put("a", "b")
+    record = await mappings.make(table)
+    task = mappings.serve(record, function)
+    await until(lambda: len(function.events) == 1)
+    async with asyncio.timeout(5):
+        await stop(task)
+    assert task.cancelled()
+
+    table.put("c")
+    mappings.serve(record, function)
+    await until(lambda: function.batches == [["a", "b"], ["c"]])
+
+
 async def test_batches_have_at_most_the_size_that_was_asked_for(mappings: Mappings, table: Table) -> None:
     function = Function()
     table.put(*[str(number) for number in range(10)])
