@@ -77,7 +77,8 @@ class AmqpLink:
         """Wait until something arrives or `wake_fd` is readable; the messages that came."""
         with self._translated():
             self._tick()
-            if self._readable(wake_fd, seconds):
+            # Messages also come in while a publish waits for its confirm: those are handed on at once.
+            if self._readable(wake_fd, 0 if self._arrived else seconds):
                 for _ in range(_MOST_FRAMES):
                     self._connection.blocking_read(_ANSWER_SECONDS)
                     if not self._readable(None, 0):

@@ -18,6 +18,7 @@ from kombu.connection import Connection
 
 from broker.errors import BrokerUnavailable
 from broker.invocation import Reply
+from tests.conftest import StartRedis
 from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer
 from tests.waiting import until
@@ -325,6 +326,16 @@ async def test_a_full_dead_letter_queue_loses_nothing(rabbit: Rabbit, queue: str
     assert rabbit.size(queue) == 1
 
 
+async def test_a_message_that_is_put_back_comes_again_at_once(rabbit: Rabbit, queue: str) -> None:
+    source = await open_source(QueueSettings(url=rabbit.url, queue=queue), "reader")
+    rabbit.send(queue, "again")
+    for failures in range(20):
+        (message,) = await source.receive(1, 2)
+        assert message.failures == failures
+        await source.retry(message)
+    await source.close()
+
+
 async def test_quorum_queues_are_read(rabbit: Rabbit, queue: str) -> None:
     rabbit.channel.queue_declare(queue, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
     function = Function()
@@ -394,3 +405,23 @@ async def test_kombu_envelopes_on_redis_are_opened(lists: RedisLists, queue: str
     message = function.batches[0][0]
     assert json.loads(message["body"]) == {"n": 1}
     assert message["headers"]["h"] == "v"
+
+
+async def test_a_crashed_redis_is_noticed_and_its_messages_come_again(
+    start_redis: StartRedis, queue: str
+) -> None:
+    server = start_redis("always")
+    producer = RedisLists(server)
+    settings = QueueSettings(url=server.url, queue=queue)
+    producer.send(queue, "kept")
+    source = await open_source(settings, "reader")
+    (message,) = await source.receive(1, 5)
+    server.kill()
+    with pytest.raises(SourceUnavailable):
+        await source.ack([message])
+    await source.close()
+    server.start()
+    again = await open_source(settings, "reader")
+    assert [message.body for message in await again.receive(1, 5)] == [b"kept"]
+    await again.close()
+    producer.close()
