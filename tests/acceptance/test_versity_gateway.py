@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from deploy.credentials import Credentials
@@ -14,6 +16,8 @@ from tests.acceptance.functions import attempts
 from tests.deployment_packages import package
 from tests.live_system import LiveSystem
 from tests.versity_gateway import ACCESS_KEY, SECRET_KEY, VersityGateway, build
+
+pytestmark = pytest.mark.timeout(400)  # the first one may have to build the store
 
 FUNCTION = b"""
 from urllib.parse import unquote_plus
@@ -106,3 +110,42 @@ def test_every_change_runs_once_whether_pushed_scanned_or_both(
             ("Created", "zz"),
         ]
     )
+
+
+def kill_triggers(system: LiveSystem) -> None:
+    """`kill -9` of the process that scans, once there is one."""
+    for _ in attempts("a process that serves triggers"):
+        for process in system.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "triggers" in process.cmdline():
+                    process.kill()
+                    process.wait(10)
+                    return
+
+
+def test_outages_of_the_store_and_of_us_lose_nothing(system: LiveSystem, store: VersityGateway) -> None:
+    watched = Watched(system)
+    trigger = watched.add_trigger(store)
+    webhook = f"{system.url}/lightswitch/hooks/object-store/{trigger['id']}?token={'wrong' * 5}"
+    store.start(webhook)  # every push is refused: only scans tell
+    s3 = store.client()
+    s3.create_bucket(Bucket="photos")
+    s3.put_object(Bucket="photos", Key="first", Body=b"1")
+    watched.until("first")
+
+    store.stop()
+    (store.root / "photos" / "while it was away").write_text("2")
+    for _ in attempts("the trigger to say what is wrong"):
+        status = watched.endpoint.get(f"/triggers/{trigger['id']}")["status"]
+        if status.get("state") == "failing":
+            break
+    assert "cannot list bucket photos" in status["last_result"]
+    store.start(webhook)
+    watched.until("while it was away")
+
+    for name in ("a", "b", "c"):
+        store.client().put_object(Bucket="photos", Key=name, Body=b"3")
+        kill_triggers(system)
+    store.client().put_object(Bucket="photos", Key="zz", Body=b"4")
+    seen = watched.until("zz")
+    assert {key for _, key in seen} == {"first", "while it was away", "a", "b", "c", "zz"}

@@ -16,6 +16,12 @@ def wants_event(event_types: tuple[str, ...], event_name: str) -> bool:
     return any(_covers(kind.removeprefix("s3:"), event_name) for kind in event_types)
 
 
+def wants_another(event_types: tuple[str, ...], created: bool) -> bool:
+    """Whether some kind of creation, or of removal, is wanted."""
+    families = ("s3:ObjectCreated:",) if created else ("s3:ObjectRemoved:", "s3:LifecycleExpiration:")
+    return any(kind.startswith(families) for kind in event_types)
+
+
 def wants_key(prefix: str, suffix: str, key: str) -> bool:
     """Whether a key is in the part of the bucket that the trigger looks at."""
     return key.startswith(prefix) and key.endswith(suffix)

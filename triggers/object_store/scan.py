@@ -18,7 +18,7 @@ from broker.object_states.model import ObjectState
 from triggers.events.s3 import Source, notification
 from triggers.interface import LeaseGone, RunningTrigger
 from triggers.object_store.comparison import MOST_CHANGES, Difference, differences
-from triggers.object_store.filters import wants_event, wants_key
+from triggers.object_store.filters import wants_another, wants_event, wants_key
 from triggers.object_store.intake import LOCK_SECONDS
 from triggers.object_store.listing import Listing, Page
 from triggers.object_store.settings import ObjectStoreSettings
@@ -77,7 +77,8 @@ class Scan:
         end = page.objects[-1].key if page.more else None
         stretch = await self._states.read(self._trigger.record.id, progress.position, end)
         listed = [item for item in page.objects if _within(stretch, item.key) and self._wants(item.key)]
-        found = differences(listed, stretch.states, listed_ms, page.store_ms)
+        all_found = differences(listed, stretch.states, listed_ms, page.store_ms)
+        found = [one for one in all_found if not self._is_unclear(one)]
         loud = [one for one in found if self._is_loud(one, stretch, progress, page)]
         if len(loud) > MOST_CHANGES:
             stretch = _cut(stretch, loud[MOST_CHANGES - 1].change.key)
@@ -156,6 +157,11 @@ class Scan:
         if progress.settled or self._settings.existing_objects or one.change.key in stretch.states:
             return True
         return _end_of_second(one.change.time_ms) >= self._trigger.record.created_ms
+
+    def _is_unclear(self, one: Difference) -> bool:
+        """A scan cannot tell a copy from a put: where only one of them is wanted, the store has to say."""
+        events, change = self._settings.events, one.change
+        return wants_another(events, change.created) and not wants_event(events, change.event_name)
 
     def _wants(self, key: str) -> bool:
         return wants_key(self._settings.prefix, self._settings.suffix, key)
