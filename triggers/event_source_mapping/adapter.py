@@ -33,3 +33,8 @@ class EventSourceMappings:
                 if self._senders is None:
                     self._senders = DestinationSenders(trigger.settings)
                 await read_stream(trigger, settings, self._clients, self._senders)
+
+    def close(self) -> None:
+        """Close what is kept open to the sources. Idempotent."""
+        if self._clients is not None:
+            self._clients.close()

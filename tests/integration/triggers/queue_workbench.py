@@ -125,13 +125,16 @@ async def serving(server_url: str, arn: str, function: Function, **parameters: A
         ),
         report=served.reports.append,
     )
-    task = asyncio.create_task(EventSourceMappings().run(trigger))
+    adapter = EventSourceMappings()
+    task = asyncio.create_task(adapter.run(trigger))
     try:
         yield served
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        adapter.close()
+        await asyncio.sleep(0)  # connections close in the loop's next round
 
 
 def function_record() -> FunctionRecord:

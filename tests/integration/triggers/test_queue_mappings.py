@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from broker.errors import Throttled
+from tests.elasticmq.server import ElasticMq, Unavailable
 from tests.integration.triggers.queue_workbench import FUNCTION, FunctionError, QueueServer, serving
-from tests.s3_server import S3Server
 from tests.waiting import until
 
 QUICK = {"VisibilityTimeout": "1"}
@@ -25,8 +25,20 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(s3_server: S3Server) -> Iterator[QueueServer]:
-    queues = QueueServer(s3_server.url)
+def elasticmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticMq]:
+    server = ElasticMq(tmp_path_factory.mktemp("elasticmq"))
+    try:
+        server.start()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module", params=["moto", "elasticmq"])
+def server(request: pytest.FixtureRequest) -> Iterator[QueueServer]:
+    fixture = "s3_server" if request.param == "moto" else "elasticmq"
+    queues = QueueServer(request.getfixturevalue(fixture).url)
     yield queues
     queues.sqs.close()
 
