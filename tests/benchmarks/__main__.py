@@ -17,7 +17,17 @@ from tests.benchmarks.contestants import Contestants
 from tests.benchmarks.effort import FULL, QUICK, Effort
 from tests.benchmarks.findings import Findings
 from tests.benchmarks.report import print_findings, print_targets, write_json
-from tests.benchmarks.scenarios import asynchronous, burst, cold, flat, queues, schedules, urls, warm
+from tests.benchmarks.scenarios import (
+    asynchronous,
+    burst,
+    cold,
+    flat,
+    mappings,
+    queues,
+    schedules,
+    urls,
+    warm,
+)
 
 Scenario = Callable[[Contestants, Effort], Findings]
 
@@ -29,6 +39,7 @@ SCENARIOS: dict[str, Scenario] = {
     "flat": flat.measure,
     "queues": queues.measure,
     "schedules": schedules.measure,
+    "mappings": mappings.measure,
     "urls": urls.measure,
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

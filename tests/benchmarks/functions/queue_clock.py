@@ -9,6 +9,9 @@ JOURNAL = os.open(os.environ["JOURNAL"], os.O_WRONLY | os.O_APPEND)
 
 def handler(event: dict[str, Any], context: object) -> None:
     started = time.time()
-    by_queue = event.get("rmqMessagesByQueue") or event["messagesByQueue"]
-    count = sum(len(messages) for messages in by_queue.values())
+    if "Records" in event:
+        count = len(event["Records"])
+    else:
+        by_queue = event.get("rmqMessagesByQueue") or event["messagesByQueue"]
+        count = sum(len(messages) for messages in by_queue.values())
     os.write(JOURNAL, f"{started} {count}\n".encode())

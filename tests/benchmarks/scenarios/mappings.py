@@ -1,0 +1,221 @@
+"""Event source mappings of queues, on ElasticMQ: messages per second, CPU of each, latency, idle neighbours.
+
+Throughput: the queue is full before the mapping is enabled; the clock runs from the first handler's start to
+the last one's. CPU is that of all our processes, functions included; the queue server's is told beside it.
+Latency: from just before SendMessage to the handler's first statement, one message at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+from botocore.config import Config
+
+from tests.benchmarks.contestants import Contestants
+from tests.benchmarks.effort import Effort
+from tests.benchmarks.findings import Findings, ratio
+from tests.benchmarks.measurements import percentile
+from tests.benchmarks.packages import python_package
+from tests.elasticmq.server import ElasticMq
+from tests.live_system import LiveSystem
+
+FUNCTION = "queue-clock"
+PAYLOAD = '{"order": "' + "x" * 1000 + '"}'
+IDLE_MAPPINGS = 1000
+LATENCY_PROMISE_MS = 300
+PATIENCE_SECONDS = 180.0
+KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
+
+
+def measure(contestants: Contestants, effort: Effort) -> Findings:
+    """Batch 1 and 10 alone; latency; then batch 10 again beside a thousand mappings of empty queues."""
+    findings = Findings("event source mappings of queues, 1 KB")
+    messages = effort.async_invocations
+    with _bench() as bench:
+        bench.run(findings, "batch 10, warming up", messages // 4, 10)
+        bench.run(findings, "batch 1", messages // 2, 1)
+        alone = bench.run(findings, "batch 10", messages, 10)
+        bench.latency(findings)
+        bench.add_idle_mappings(IDLE_MAPPINGS)
+        bench.idle_cost(findings)
+        beside = bench.run(findings, f"batch 10, beside {IDLE_MAPPINGS} idle mappings", messages, 10)
+    share = ratio(beside, alone)
+    findings.promise(f"rate beside {IDLE_MAPPINGS} idle mappings", share, "at least", 0.9, "x")
+    return findings
+
+
+@contextlib.contextmanager
+def _bench() -> Iterator[Bench]:
+    with contextlib.ExitStack() as stack:
+        # Functions have a /tmp of their own.
+        scratch = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="lightswitch-mappings-", dir="/var/tmp"))
+        )
+        scratch.chmod(0o711)
+        server = ElasticMq(scratch, heap="1g")
+        server.start()
+        stack.callback(server.stop)
+        variables = {**KEYS, "AWS_ENDPOINT_URL_SQS": server.url}
+        live = stack.enter_context(LiveSystem(scratch / "system", variables=variables))
+        yield Bench(live, server, scratch / "journal")
+
+
+class Bench:
+    """A system whose function writes down its starts, and queues that are mapped to it."""
+
+    def __init__(self, live: LiveSystem, server: ElasticMq, journal: Path) -> None:
+        journal.touch()
+        journal.chmod(0o666)
+        self._journal = journal
+        self._live = live
+        self._server = psutil.Process(server.pid)
+        self._sqs = boto3.client(
+            "sqs",
+            endpoint_url=server.url,
+            region_name="us-east-1",
+            aws_access_key_id="bench",
+            aws_secret_access_key="bench",
+            config=Config(max_pool_connections=32),
+        )
+        package = python_package("queue_clock")
+        live.deploy(
+            FUNCTION, package, timeout_seconds=20, Environment={"Variables": {"JOURNAL": str(journal)}}
+        )
+
+    def run(self, findings: Findings, what: str, messages: int, batch_size: int) -> float:
+        """Messages per second of a mapping over a queue that is full."""
+        url, arn = self._queue(f"full-{time.monotonic_ns()}")
+        self._fill(url, messages)
+        self._journal.write_bytes(b"")
+        ours, theirs = self._cpu_seconds(), self._server_seconds()
+        with self._mapped(arn, BatchSize=batch_size):
+            starts = self._starts(messages)
+            ours, theirs = self._cpu_seconds() - ours, self._server_seconds() - theirs
+            self._until_empty(url)
+        elapsed = max(at for at, _ in starts) - min(at for at, _ in starts)
+        findings.add(
+            what,
+            messages_per_second=round(messages / elapsed),
+            cpu_ms_per_message=round(ours / messages * 1000, 3),
+            server_cpu_ms_per_message=round(theirs / messages * 1000, 3),
+            runs=len(starts),
+            run_again=sum(count for _, count in starts) - messages,
+        )
+        return messages / elapsed
+
+    def latency(self, findings: Findings, messages: int = 200) -> None:
+        """From send to start, one by one."""
+        url, arn = self._queue(f"latency-{time.monotonic_ns()}")
+        self._journal.write_bytes(b"")
+        waits = []
+        with self._mapped(arn):
+            self._sqs.send_message(QueueUrl=url, MessageBody=PAYLOAD)
+            self._starts(1)
+            for number in range(2, messages + 2):
+                sent = time.time()
+                self._sqs.send_message(QueueUrl=url, MessageBody=PAYLOAD)
+                waits.append((self._starts(number)[-1][0] - sent) * 1000)
+        waits.sort()
+        p50 = percentile(waits, 50)
+        findings.add("sent to handler's start", p50_ms=round(p50, 2), p99_ms=round(percentile(waits, 99), 2))
+        findings.promise("message to handler's start, p50", p50, "at most", LATENCY_PROMISE_MS, "ms")
+
+    def add_idle_mappings(self, count: int) -> None:
+        """Map as many empty queues, and wait until all of them are served."""
+
+        def add(number: int) -> None:
+            _, arn = self._queue(f"idle-{number}")
+            self._live.client.create_event_source_mapping(FunctionName=FUNCTION, EventSourceArn=arn)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(add, range(count)))
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        pages = self._live.client.get_paginator("list_event_source_mappings")
+        while time.monotonic() < deadline:
+            mappings = [each for page in pages.paginate() for each in page["EventSourceMappings"]]
+            if sum("LastProcessingResult" in mapping for mapping in mappings) >= count:
+                return
+            time.sleep(0.5)
+        raise TimeoutError(f"not all of {count} mappings were served within {PATIENCE_SECONDS:g} s")
+
+    def idle_cost(self, findings: Findings, seconds: float = 20.0) -> None:
+        """CPU and memory of the triggers process while nothing comes, over one round of long polls."""
+        (pid,) = self._live.pids("triggers")
+        process = psutil.Process(pid)
+        before = process.cpu_times()
+        time.sleep(seconds)
+        after = process.cpu_times()
+        used = after.user + after.system - before.user - before.system
+        findings.add(
+            f"{IDLE_MAPPINGS} idle mappings",
+            percent_of_a_core=round(used / seconds * 100, 1),
+            rss_mb=round(process.memory_info().rss / 1e6),
+        )
+
+    @contextlib.contextmanager
+    def _mapped(self, arn: str, **parameters: Any) -> Iterator[None]:
+        created = self._live.client.create_event_source_mapping(
+            FunctionName=FUNCTION, EventSourceArn=arn, **parameters
+        )
+        try:
+            yield
+        finally:
+            self._live.client.delete_event_source_mapping(UUID=created["UUID"])
+
+    def _queue(self, name: str) -> tuple[str, str]:
+        url: str = self._sqs.create_queue(QueueName=name)["QueueUrl"]
+        return url, f"arn:aws:sqs:us-east-1:123456789012:{name}"
+
+    def _fill(self, url: str, messages: int) -> None:
+        def send(start: int) -> None:
+            entries = [
+                {"Id": str(number), "MessageBody": PAYLOAD} for number in range(min(10, messages - start))
+            ]
+            self._sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(send, range(0, messages, 10)))
+
+    def _starts(self, messages: int) -> list[tuple[float, int]]:
+        """When runs began, and with how many messages, once there were so many. Raises TimeoutError."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            lines = self._journal.read_text().splitlines()
+            starts = [(float(at), int(count)) for at, count in (line.split() for line in lines)]
+            if sum(count for _, count in starts) >= messages:
+                return starts
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(starts)} runs in {PATIENCE_SECONDS:g} s")
+            time.sleep(0.02 if messages > 1000 else 0.002)
+
+    def _until_empty(self, url: str) -> None:
+        """Everything is deleted. Raises TimeoutError."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            asked = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            if all(asked[name] == "0" for name in names):
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"{url} is not empty after {PATIENCE_SECONDS:g} s")
+
+    def _cpu_seconds(self) -> float:
+        """Of every process of the system so far."""
+        total = 0.0
+        for process in self._live.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
+    def _server_seconds(self) -> float:
+        times = self._server.cpu_times()
+        return float(times.user + times.system)
