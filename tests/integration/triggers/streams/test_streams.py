@@ -14,6 +14,8 @@ from typing import Any, cast
 import boto3
 import msgspec
 import pytest
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 
 from broker.destination_senders import DestinationSenders
 from broker.errors import BrokerUnavailable
@@ -355,6 +357,28 @@ async def test_reported_failures_are_retried_from_the_first_on(mappings: Mapping
     assert function.batches == [["a", "b", "c", "d"], ["c", "d"]]
 
 
+async def test_powertools_batch_utility_says_where_to_go_on(mappings: Mappings, table: Table) -> None:
+    failing = {"b"}
+
+    def handle(record: DynamoDBRecord) -> None:
+        assert record.dynamodb is not None
+        item = record.dynamodb.new_image["id"]
+        if item in failing:
+            failing.discard(item)
+            raise ValueError("not this time")
+
+    def handler(event: dict[str, Any]) -> Any:
+        processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
+        return process_partial_response(event, handle, processor)
+
+    function = Function(handler)
+    table.put("a", "b", "c")
+    await mappings.start(table, function, report_batch_item_failures=True)
+    await until(lambda: len(function.events) == 2)
+    await until(lambda: mappings.reports[-1] == "No records processed")
+    assert function.batches == [["a", "b", "c"], ["b", "c"]]
+
+
 async def test_what_the_platform_cannot_run_costs_no_retry(mappings: Mappings, table: Table) -> None:
     function = Function()
 
@@ -425,16 +449,16 @@ async def test_a_source_that_is_away_is_named_and_waited_for(s3_server: S3Server
     function = Function()
     table.put("a")
     await mappings.start(table, function)
-    await until(lambda: "PROBLEM: " in "".join(mappings.reports))
+    await until(lambda: "PROBLEM: " in "".join(mappings.reports), 30)
     await door.open()
-    await until(lambda: function.items == ["a"])
+    await until(lambda: function.items == ["a"], 30)
 
     await door.shut()
-    await until(lambda: mappings.reports[-1].startswith("PROBLEM: "))
+    await until(lambda: mappings.reports[-1].startswith("PROBLEM: "), 30)
     table.put("b")
     await door.open()
-    await until(lambda: function.items == ["a", "b"])
-    await until(lambda: mappings.reports[-1] == "No records processed")
+    await until(lambda: function.items == ["a", "b"], 30)
+    await until(lambda: mappings.reports[-1] == "No records processed", 30)
     await mappings.close()
     await door.shut()
 
