@@ -23,6 +23,9 @@ Kind = Literal["python", "awslambdaric", "bootstrap"]
 FUNCTIONS = Path(__file__).parent / "contract" / "functions"
 FUNCTION_ARN = "arn:aws:lambda:eu-central-1:123456789012:function:tried"
 PYTHON_RUNTIME = f"python3.{sys.version_info.minor}"
+WHOLE_PROCESSOR_MB = 1769
+"""With less, a function is slowed down as on Lambda."""
+
 RIC_BOOTSTRAP = """#!/bin/sh
 exec {python} -S -c 'import sys; sys.path.insert(0, "'$LAMBDA_TASK_ROOT'"); \\
 from awslambdaric.__main__ import main; main(["awslambdaric", "'$_HANDLER'"])'
@@ -81,6 +84,7 @@ class Workbench:
         kind: Kind = "python",
         *,
         timeout_seconds: int = 20,
+        memory_mb: int = WHOLE_PROCESSOR_MB,
         variables: Mapping[str, str] | None = None,
     ) -> Tried:
         """An environment that has not been started."""
@@ -91,7 +95,7 @@ class Workbench:
             runtime=PYTHON_RUNTIME if kind == "python" else "provided.al2023",
             handler=handler,
             timeout_seconds=timeout_seconds,
-            memory_mb=128,
+            memory_mb=memory_mb,
             ephemeral_storage_mb=512,
             variables=variables or {},
             task_root=task_root,
@@ -107,6 +111,26 @@ class Workbench:
         tried = self.make(handler, task_root, kind, variables=variables)
         await tried.environment.start()
         return tried
+
+
+CHILDREN = 4
+"""How many the suite's function `leave_children` leaves."""
+
+
+def processes_naming(token: str) -> list[int]:
+    """Live processes of this machine, in whatever namespace, that have `token` as an argument."""
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and token.encode() in _command_line(entry)
+    ]
+
+
+def _command_line(process: Path) -> list[bytes]:
+    try:
+        return (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 @asynccontextmanager

@@ -6,13 +6,22 @@ import asyncio
 import json
 import os
 import signal
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.environment_workbench import FUNCTION_ARN, Kind, Tried, Workbench, workbench
+from tests.environment_workbench import (
+    CHILDREN,
+    FUNCTION_ARN,
+    Kind,
+    Tried,
+    Workbench,
+    processes_naming,
+    workbench,
+)
 from tests.waiting import until
 from worker.environments.interface import Exited, HandlerFailed, InitFailed, NotRun, Succeeded, TimedOut
 from worker.environments.lifecycle import IllegalTransition, State
@@ -145,7 +154,7 @@ async def test_the_function_sees_its_whole_context(bench: Workbench, kind: Kind)
     assert environ["_X_AMZN_TRACE_ID"] == trace
     assert environ["AWS_LAMBDA_LOG_STREAM_NAME"] == tried.environment.log_stream == seen["log_stream"]
     assert environ["LAMBDA_TASK_ROOT"] == seen["directory"]
-    assert (seen["arn"], seen["memory"]) == (FUNCTION_ARN, "128")
+    assert (seen["arn"], seen["memory"]) == (FUNCTION_ARN, "1769")
     assert seen["custom"] == {"key": "ü\n"}
     assert seen["remaining_ms"] > 0
 
@@ -178,8 +187,9 @@ async def test_children_of_every_sort_die_with_their_environment(
     bench: Workbench, kind: Kind, ending: str
 ) -> None:
     tried = await start(bench, kind, "leave_children")
-    children = payload_of(await tried.run())
-    assert all(is_alive(pid) for pid in children)
+    token = uuid.uuid4().hex
+    await tried.run(json.dumps(token).encode())
+    assert len(processes_naming(token)) == CHILDREN
 
     if ending == "stop":
         await tried.environment.stop()
@@ -188,7 +198,7 @@ async def test_children_of_every_sort_die_with_their_environment(
     else:
         await bench.factory.close()
 
-    assert [pid for pid in children if is_alive(pid)] == []
+    assert processes_naming(token) == []
 
 
 async def test_a_response_of_the_limit_passes_and_one_byte_more_does_not(
@@ -275,9 +285,9 @@ async def test_work_that_a_dead_python_runtime_never_read_is_not_run(bench: Work
         "    return os.getpid()\n"
     )
     tried = await bench.start("app.handler", bench.code(app=text))
-    pid = payload_of(await tried.run(b"%d" % children))
+    await tried.run(b"%d" % children)
 
-    os.kill(pid, signal.SIGKILL)
+    os.kill(tried.environment.pid, signal.SIGKILL)
     with pytest.raises(NotRun):
         await tried.run()
 
@@ -346,11 +356,3 @@ async def test_a_second_run_at_the_same_time_is_refused(bench: Workbench, kind: 
         await tried.run()
 
     assert payload_of(await run) == "slept"
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

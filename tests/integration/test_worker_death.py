@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,9 @@ from tests.waiting import until
 REPOSITORY = Path(__file__).parents[2]
 
 SCRIPT = """
-import asyncio, json, sys
+import asyncio, json, os, sys
 from pathlib import Path
-from tests.environment_workbench import workbench
+from tests.environment_workbench import CHILDREN, processes_naming, workbench
 from worker.sandbox.process_sandbox import ProcessSandbox
 
 async def main():
@@ -34,11 +35,14 @@ async def main():
         root = bench.suite_code("python")
         idle = await bench.start("app.echo", root)
         family = await bench.start("app.leave_children", root)
-        result = await family.run()
+        await family.run(json.dumps(sys.argv[2]).encode())
         busy = await bench.start("app.sleep", root)
         run = asyncio.create_task(busy.run(b"600", seconds=600))
         pids = [each.environment.pid for each in (idle, family, busy)]
-        print(json.dumps(pids + json.loads(result.outcome.payload)), flush=True)
+        children = processes_naming(sys.argv[2])
+        children.remove(os.getpid())
+        assert len(children) == CHILDREN
+        print(json.dumps(pids + children), flush=True)
         await run
 
 asyncio.run(main())
@@ -49,7 +53,7 @@ asyncio.run(main())
 def worker(directory: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """A process with environments, and the pids of all that runs in them."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(directory)],
+        [sys.executable, "-c", SCRIPT, str(directory), uuid.uuid4().hex],
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path])},
         stdout=subprocess.PIPE,

@@ -35,6 +35,10 @@ class RuntimeChannel(Protocol):
     def function_end(self) -> socket.socket | None:
         """What the process inherits, if anything."""
 
+    @property
+    def api_line(self) -> socket.socket | None:
+        """Over which the sandbox is to pass a listener of the process's own network, if it is to."""
+
     async def open(self) -> Mapping[str, str]:
         """Make it; returns the environment variables by which the runtime finds it."""
 

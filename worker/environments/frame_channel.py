@@ -47,6 +47,10 @@ class FrameChannel:
     def function_end(self) -> socket.socket:
         return self._function_end
 
+    @property
+    def api_line(self) -> None:
+        """The runtime needs no network."""
+
     async def open(self) -> Mapping[str, str]:
         self._loop.add_reader(self._socket, self._receive)
         return {}

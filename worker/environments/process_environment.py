@@ -116,6 +116,8 @@ class ProcessEnvironment:
         finally:
             timer.cancel()
         self._init_duration_ms = (time.perf_counter() - started) * 1000
+        if self._process is not None:
+            self._process.initialized()
         self._become_idle()
 
     async def run(self, work: Work) -> RunResult:
@@ -188,6 +190,7 @@ class ProcessEnvironment:
             variables=lambda seen: process_variables(self._spec, self._log_stream, seen, channel_variables),
             output=self._output.write_end,
             channel=self._channel.function_end,
+            api_line=self._channel.api_line,
         )
         try:
             self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)

@@ -7,6 +7,7 @@ import datetime
 import resource
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from worker.environments.channel import ChannelListener, RuntimeChannel
@@ -59,7 +60,7 @@ class ProcessEnvironmentFactory:
             spec,
             _log_stream(spec.version),
             self._sandbox,
-            _channel_for(spec.runtime),
+            self._channel_for(spec.runtime),
             on_output,
             on_gone,
             self._environments.discard,
@@ -67,13 +68,14 @@ class ProcessEnvironmentFactory:
         self._environments.add(environment)
         return environment
 
+    def _channel_for(self, runtime: str) -> Callable[[ChannelListener], RuntimeChannel]:
+        if runtime.startswith("python"):
+            return FrameChannel
+        return partial(HttpChannel, inside=self._sandbox.own_network)
+
     async def close(self) -> None:
         await asyncio.gather(*(environment.stop() for environment in list(self._environments)))
         await self._sandbox.close()
-
-
-def _channel_for(runtime: str) -> Callable[[ChannelListener], RuntimeChannel]:
-    return FrameChannel if runtime.startswith("python") else HttpChannel
 
 
 def _log_stream(version: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 from worker.runtime_api.connection import RuntimeConnection
 from worker.runtime_api.session import Session
@@ -26,6 +27,13 @@ class RuntimeApiListener:
         )
         host, port = self._server.sockets[0].getsockname()[:2]
         return f"{host}:{port}"
+
+    async def serve(self, listening: socket.socket) -> None:
+        """Serve on a socket that listens already; it is ours from now on."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: RuntimeConnection(self._session, self._connections), sock=listening
+        )
 
     def close(self) -> None:
         """Hang up on everybody. Idempotent."""

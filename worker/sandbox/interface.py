@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
+
+from worker.sandbox.levels import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +17,15 @@ class Locations:
 
     task_root: str
     library: str
-    """Empty where there is none."""
+    """The runtime's directory, /var/runtime where it can be mounted. Empty where there is none."""
     scratch: str
+    layers: str = ""
+    """What lies at /opt on Lambda. Empty where there is nothing."""
+
+
+def bootstrap(locations: Locations) -> Sequence[str]:
+    """The command of a package that brings its own runtime."""
+    return [f"{locations.task_root}/bootstrap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +34,13 @@ class ProcessSpec:
 
     `output` is the write end of a pipe for stdout and stderr. `channel` is the function's end of a stream
     socket pair: with it the sandbox forks a Python runtime that serves `handler`; without it, it executes
-    the task root's `bootstrap`. The caller closes both afterwards. `variables` is called with the
-    process's view of its directories and gives its whole environment.
+    `command`. `api_line` is the far end of a socket pair: with it the sandbox listens on
+    `network.RUNTIME_API` in the process's own network and sends the listening socket over it (SCM_RIGHTS).
+    The caller closes all of them afterwards. `variables` and `command` are called with the process's view of
+    its directories; `variables` gives its whole environment.
+
+    `layers` is a directory to be seen, read-only, at /opt; `runtime_directory` one at /var/runtime (the
+    sandbox's library unless another is given).
     """
 
     runtime: str
@@ -37,6 +51,10 @@ class ProcessSpec:
     variables: Callable[[Locations], Mapping[str, str]]
     output: int
     channel: socket.socket | None
+    api_line: socket.socket | None = None
+    command: Callable[[Locations], Sequence[str]] = bootstrap
+    layers: Path | None = None
+    runtime_directory: Path | None = None
 
 
 FailureKind = Literal["setup", "entrypoint"]
@@ -58,6 +76,18 @@ class SandboxProcess(Protocol):
     def pid(self) -> int:
         """Its pid as the worker sees it; 0 until it has been forked."""
 
+    def initialized(self) -> None:
+        """Init is over: from now on the processor's limit holds, as on Lambda."""
+
+    def freeze(self) -> None:
+        """Stop all of it until `thaw`. Does nothing where it has ended. Idempotent."""
+
+    def thaw(self) -> None:
+        """Let it go on. Idempotent."""
+
+    def peak_memory_kb(self) -> int:
+        """The most memory that all of it together had; 0 where nobody counts."""
+
     async def kill(self) -> None:
         """SIGKILL to all of it; returns when nothing is left. Idempotent; cancelling goes on killing."""
 
@@ -74,8 +104,12 @@ class Sandbox(Protocol):
     """One way of isolating processes."""
 
     @property
-    def level(self) -> str:
-        """Its name, e.g. `process`."""
+    def level(self) -> Level:
+        """The level it works at; known after `open`."""
+
+    @property
+    def own_network(self) -> bool:
+        """Processes cannot reach this machine's loopback: the Runtime API is bound inside (`api_line`)."""
 
     def runtimes(self) -> tuple[str, ...]:
         """Identifiers that this machine can run."""

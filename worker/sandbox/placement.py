@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from worker.sandbox.inside.root import LAYERS, RUNTIME, SCRATCH, TASK_ROOT
 from worker.sandbox.interface import Locations, ProcessSpec
 from worker.sandbox.interpreters import reachable_by_all
 from worker.sandbox.zygote_slot import ZygoteSlot
-
-TASK_ROOT = "/var/task"
-LIBRARY = "/var/runtime"
-SCRATCH = "/tmp"
 
 Bind = tuple[str, str, bool]
 """Source, target, read-only."""
@@ -23,6 +20,8 @@ class Placement:
     """The process's view, the mounts that make it, and why it cannot have its own uid (or nothing)."""
 
     locations: Locations
+    trees: tuple[tuple[str, str], ...] = ()
+    """Source and target, where it has a root of its own."""
     binds: tuple[Bind, ...] = ()
     problem: str = ""
 
@@ -30,7 +29,7 @@ class Placement:
 def make_mount_points() -> bool:
     """Make the directories that mounts cover; False where that is not possible."""
     try:
-        for directory in (TASK_ROOT, LIBRARY):
+        for directory in (TASK_ROOT, RUNTIME, LAYERS):
             Path(directory).mkdir(mode=0o755, exist_ok=True)
     except OSError:
         return False
@@ -39,9 +38,22 @@ def make_mount_points() -> bool:
 
 def place(slot: ZygoteSlot, spec: ProcessSpec, scratch: Path, library: Path | None) -> Placement:
     """The view of a process of `slot` that is to run `spec`."""
+    runtime = spec.runtime_directory or library
+    trees = [(str(spec.task_root), TASK_ROOT)]
+    if runtime is not None:
+        trees.append((str(runtime), RUNTIME))
+    if spec.layers is not None:
+        trees.append((str(spec.layers), LAYERS))
+    seen = Locations(TASK_ROOT, RUNTIME if runtime else "", SCRATCH, LAYERS if spec.layers else "")
+    if slot.own_root:
+        return Placement(seen, trees=tuple(trees))
     if slot.private_mounts:
-        return _mounted(slot, spec, scratch, library)
-    locations = Locations(str(spec.task_root), str(library or ""), str(scratch))
+        return _mounted(slot, seen, trees, scratch)
+    return _where_it_lies(slot, spec, scratch, runtime)
+
+
+def _where_it_lies(slot: ZygoteSlot, spec: ProcessSpec, scratch: Path, runtime: Path | None) -> Placement:
+    locations = Locations(str(spec.task_root), str(runtime or ""), str(scratch), str(spec.layers or ""))
     if slot.own_uids:
         for directory in (spec.task_root, scratch.parent.parent):
             if not _reachable(directory):
@@ -52,17 +64,14 @@ def place(slot: ZygoteSlot, spec: ProcessSpec, scratch: Path, library: Path | No
     return Placement(locations)
 
 
-def _mounted(slot: ZygoteSlot, spec: ProcessSpec, scratch: Path, library: Path | None) -> Placement:
-    binds = [(str(spec.task_root), TASK_ROOT, True)]
-    if library is not None:
-        binds.append((str(library), LIBRARY, True))
+def _mounted(slot: ZygoteSlot, seen: Locations, trees: list[tuple[str, str]], scratch: Path) -> Placement:
+    binds = [(source, target, True) for source, target in trees]
     # An interpreter that lives below /tmp would vanish under a private one.
-    hides_interpreter = slot.interpreter.path.resolve().is_relative_to(SCRATCH)
-    if not hides_interpreter:
+    if slot.interpreter.path.resolve().is_relative_to(SCRATCH):
+        seen = replace(seen, scratch=str(scratch))
+    else:
         binds.append((str(scratch), SCRATCH, False))
-    seen_scratch = str(scratch) if hides_interpreter else SCRATCH
-    locations = Locations(TASK_ROOT, LIBRARY if library else "", seen_scratch)
-    return Placement(locations, tuple(binds))
+    return Placement(seen, binds=tuple(binds))
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""The process level: a process of its own session, uid (for root), limits and clean environment."""
+"""Functions' processes, forked from zygotes, at the strongest level that machine and operator allow."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from worker.sandbox.interface import (
     StartFailed,
 )
 from worker.sandbox.interpreters import Interpreter, find_interpreters
+from worker.sandbox.levels import IsolationPolicy, Level
 from worker.sandbox.placement import Placement, make_mount_points, place
 from worker.sandbox.uid_block import FIRST_UID, NoUids, UidBlock
 from worker.sandbox.zygote_connection import Event
@@ -29,29 +30,37 @@ PROVIDED = ("provided", "provided.al2", "provided.al2023")
 LOCK_DIRECTORY = Path("/run/lightswitch")
 OPEN_FILES = 1024
 PROCESSES = 1024
+MB_OF_A_PROCESSOR = 1769
+"""A function with so much memory has one processor (AWS's documentation)."""
+EXECUTED_EXTRA_BYTES = 256 << 20
+"""Beyond its memory, for a program whose runtime reserves more than it uses."""
+
+AUTOMATIC = IsolationPolicy()
 
 
 class ProcessSandbox:
     """Forks functions' processes from zygotes.
 
     `directory` is the worker's own; scratch directories live below it. `library` is the runtime library,
-    or None. For root, `lock_directory` is where the workers of this machine share out user ids from
-    `first_uid` up.
+    or None. `policy` says which levels may be used. For root, `lock_directory` is where the workers of this
+    machine share out user ids from `first_uid` up.
     """
-
-    level = "process"
 
     def __init__(
         self,
         directory: Path,
         library: Path | None = None,
         *,
+        policy: IsolationPolicy = AUTOMATIC,
         interpreters: Mapping[str, Interpreter] | None = None,
         lock_directory: Path = LOCK_DIRECTORY,
         first_uid: int = FIRST_UID,
     ) -> None:
         self._scratch = directory / "scratch" / secrets.token_hex(4)
         self._library = library
+        self._policy = policy
+        self._level = Level.L0
+        self._missing: dict[Level, str] = {}
         self._interpreters = find_interpreters() if interpreters is None else interpreters
         self._lock_directory = lock_directory
         self._first_uid = first_uid
@@ -59,6 +68,21 @@ class ProcessSandbox:
         self._processes: dict[str, ZygoteProcess] = {}
         self._problems: dict[str, None] = {}
         self._numbers = itertools.count(1)
+
+    @property
+    def level(self) -> Level:
+        """Known after `open`."""
+        return self._level
+
+    @property
+    def missing(self) -> Mapping[Level, str]:
+        """Stronger levels that were tried, and why this machine does not offer them."""
+        return self._missing
+
+    @property
+    def own_network(self) -> bool:
+        """Only where the policy wants it."""
+        return self._policy.network != "open" and self._level.has_namespaces
 
     def runtimes(self) -> tuple[str, ...]:
         """Every version of Python found here, and programs that bring their own runtime."""
@@ -70,12 +94,23 @@ class ProcessSandbox:
         return tuple(self._problems)
 
     async def open(self) -> None:
-        """Launch the zygote of this process's own Python version, which also starts bootstraps."""
+        """Find the level, by launching the zygote of this process's own Python version, which also starts
+        bootstraps. Raises SandboxUnavailable where no level that the policy allows works."""
         self._scratch.mkdir(parents=True, exist_ok=True)
         self._scratch.chmod(0o711)
-        slot = self._slot(self._default_version())
-        await slot.connection()
-        self._judge(slot)
+        for level in self._policy.candidates():
+            self._level = level
+            slot = self._slot(self._default_version())
+            try:
+                await slot.connection()
+            except SandboxUnavailable as error:
+                self._missing[level] = str(error)
+                await self._slots.pop(self._default_version()).close()
+                self._problems.clear()
+            else:
+                self._judge(slot)
+                return
+        raise SandboxUnavailable(self._why_not())
 
     async def start(self, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure) -> SandboxProcess:
         """Have the process forked by the zygote of its Python version."""
@@ -86,7 +121,8 @@ class ProcessSandbox:
             raise StartFailed("setup", str(error)) from error
         process, placement = self._prepare(slot, spec, on_exit, on_failure)
         self._processes[process.identifier] = process
-        descriptors = [spec.output] if spec.channel is None else [spec.output, spec.channel.fileno()]
+        lines = [line.fileno() for line in (spec.channel, spec.api_line) if line is not None]
+        descriptors = [spec.output, *lines]
         try:
             await connection.send(_start_request(process, spec, placement), descriptors)
         except ConnectionError as error:
@@ -125,17 +161,27 @@ class ProcessSandbox:
             def lost() -> None:
                 self._zygote_lost(version)
 
-            slot = ZygoteSlot(interpreter, self._lease(interpreter), self._scratch, self._heard, lost)
+            block = self._lease(interpreter)
+            configuration = self._configuration(version, block)
+            slot = ZygoteSlot(interpreter, block, configuration, self._heard, lost)
             self._slots[version] = slot
         return slot
 
+    def _configuration(self, version: str, block: UidBlock | None) -> dict[str, object]:
+        """What a zygote is told, besides its descriptors and user ids."""
+        return {
+            "scratch": str(self._scratch),
+            "level": str(self._level),
+            "group": f"lightswitch-{block.first}" if block else f"lightswitch-{os.getpid()}-{version}",
+            "own_network": self.own_network,
+            "shared": [str(path) for path in self._policy.shared],
+            "prepared": self._policy.prepared,
+        }
+
     def _lease(self, interpreter: Interpreter) -> UidBlock | None:
         if os.geteuid() != 0:
-            self._complain(
-                "functions run under the worker's own user; run the worker as root to separate them"
-            )
             return None
-        if not interpreter.reachable:
+        if not interpreter.reachable and not self._level.has_namespaces:
             self._complain(
                 f"functions of Python {interpreter.version} run as root: other users cannot reach "
                 f"{interpreter.path}; install it where all users may run it, e.g. /usr/bin"
@@ -148,12 +194,31 @@ class ProcessSandbox:
             return None
 
     def _judge(self, slot: ZygoteSlot) -> None:
+        if self._level < Level.L3:
+            wanted = min((level for level in Level if level > self._level), default=Level.L3)
+            reason = self._missing.get(wanted, "not asked for")
+            self._complain(f"isolation is {self._level}: {self._level.meaning}; {wanted}: {reason}")
+        for weakness in slot.weaknesses:
+            self._complain(weakness)
+        if slot.own_root:
+            return
+        if os.geteuid() != 0:
+            self._complain(f"functions run as the worker's user, uid {os.geteuid()}")
         if slot.block is not None and not slot.own_uids:
             self._complain(f"functions run as root: this container does not map user id {slot.block.first}")
         if slot.private_mounts and not make_mount_points():
             slot.private_mounts = False
         if not slot.private_mounts:
             self._complain("functions share /tmp with this machine: the worker may not make mounts")
+
+    def _why_not(self) -> str:
+        policy = self._policy
+        tried = "; ".join(f"{level}: {reason}" for level, reason in self._missing.items())
+        asked = str(policy.forced) if policy.forced is not None else f"at least {policy.minimum}"
+        network = (
+            "" if policy.network == "open" else f" with --network {policy.network} (which needs L2 or L3)"
+        )
+        return f"isolation {asked}{network} is not to be had on this machine: {tried or 'no such level'}"
 
     def _complain(self, problem: str) -> None:
         self._problems[problem] = None
@@ -173,6 +238,7 @@ class ProcessSandbox:
                 raise StartFailed("setup", str(error)) from error
         scratch = str(self._scratch / identifier)
         process = ZygoteProcess(identifier, uid, scratch, slot, on_exit, on_failure, self._forget)
+        process.processors = spec.memory_mb / MB_OF_A_PROCESSOR
         return process, placement
 
     def _heard(self, event: Event) -> None:
@@ -199,19 +265,32 @@ def _start_request(process: ZygoteProcess, spec: ProcessSpec, placement: Placeme
         "request": "start",
         "identifier": process.identifier,
         "mark": process.mark,
-        "command": [f"{locations.task_root}/bootstrap"],
+        "command": list(spec.command(locations)),
         "handler": spec.handler,
         "version": spec.runtime.removeprefix("python"),
         "library": locations.library,
+        "has_channel": spec.channel is not None,
+        "has_api_line": spec.api_line is not None,
         "variables": {**spec.variables(locations), **dict([process.mark.split("=", 1)])},
+        "limits": {"memory_bytes": spec.memory_mb << 20, "processes": PROCESSES},
         "confinement": {
             "uid": process.uid,
             "mounts": bool(placement.binds),
             "binds": placement.binds,
+            "trees": placement.trees,
+            "readable": [each for each in (locations.task_root, locations.library, locations.layers) if each],
             "scratch": process.scratch,
             "task_root": locations.task_root,
             "open_files": OPEN_FILES,
             "processes": PROCESSES,
-            "file_bytes": spec.ephemeral_storage_mb << 20,
+            "storage_mb": spec.ephemeral_storage_mb,
+            "memory_bytes": _data_limit_bytes(process, spec),
         },
     }
+
+
+def _data_limit_bytes(process: ZygoteProcess, spec: ProcessSpec) -> int:
+    """Where no control group counts: a limit for each process alone."""
+    if process.slot.cgroups is not None:
+        return 0
+    return (spec.memory_mb << 20) + (EXECUTED_EXTRA_BYTES if spec.channel is None else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -48,15 +49,16 @@ class ZygoteConnection:
         cls,
         interpreter: Interpreter,
         block: UidBlock | None,
-        scratch: Path,
+        configuration: Mapping[str, Any],
         on_event: Callable[[Event], None],
         on_lost: Callable[[], None],
     ) -> tuple[ZygoteConnection, Event]:
-        """A zygote and its `ready` event. Raises SandboxUnavailable."""
+        """A zygote and its `ready` event. `configuration` is what the zygote's `main` does not get from the
+        other arguments. Raises SandboxUnavailable."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         try:
-            process = _spawn(interpreter, block, scratch, theirs)
+            process = _spawn(interpreter, block, configuration, ours, theirs)
         except OSError as error:
             ours.close()
             raise SandboxUnavailable(f"{interpreter.path} cannot be run: {error}") from error
@@ -107,24 +109,32 @@ class ZygoteConnection:
 
     def _receive(self) -> None:
         try:
-            data = self._control.recv(EVENT_BYTES)
+            data, descriptors, _, _ = socket.recv_fds(self._control, EVENT_BYTES, 1)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
+            data, descriptors = b"", []
         if not data:
             self._lost()
             return
         event = json.loads(data)
-        if event["event"] != "ready":
+        for descriptor in descriptors:
+            event["pid"] = _pid_behind(descriptor)
+            os.close(descriptor)
+        if event["event"] not in ("ready", "unavailable"):
             self._on_event(event)
-        elif not self._ready.done():
+        elif self._ready.done():
+            return
+        elif event["event"] == "ready":
             self._ready.set_result(event)
+        else:
+            self._ready.set_exception(SandboxUnavailable(event["text"]))
 
     def _lost(self) -> None:
         self._forget_control()
         if self._ready.done():
-            self._on_lost()
+            if not self._ready.cancelled() and self._ready.exception() is None:
+                self._on_lost()
         else:
             self._ready.set_exception(SandboxUnavailable("the zygote ended while it started"))
 
@@ -137,25 +147,45 @@ class ZygoteConnection:
             _wake(self._writing)
 
 
+def _pid_behind(descriptor: int) -> int:
+    """The pid, in our namespace, of the process that a pidfd stands for; 0 where it has ended."""
+    for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "Pid":
+            return max(0, int(value))
+    return 0
+
+
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
 
 
 def _spawn(
-    interpreter: Interpreter, block: UidBlock | None, scratch: Path, control: socket.socket
+    interpreter: Interpreter,
+    block: UidBlock | None,
+    configuration: Mapping[str, Any],
+    ours: socket.socket,
+    theirs: socket.socket,
 ) -> subprocess.Popen[bytes]:
-    descriptors = [control.fileno()] + ([block.descriptor] if block else [])
-    configuration = {
-        "control": control.fileno(),
+    descriptors = [theirs.fileno()] + ([block.descriptor] if block else [])
+    whole = {
+        **configuration,
         "descriptors": descriptors,
         "first_uid": block.first if block else 0,
         "uid_count": BLOCK_UIDS if block else 0,
-        "scratch": str(scratch),
     }
+    ours.send(json.dumps(whole).encode())
     # A session of its own: Ctrl-C in a terminal must reach the worker only, which then drains.
     return subprocess.Popen(
-        [str(interpreter.path), "-I", "-S", str(START_FILE), json.dumps(configuration)],
+        [
+            str(interpreter.path),
+            "-I",
+            "-S",
+            str(START_FILE),
+            str(theirs.fileno()),
+            str(configuration["scratch"]),
+        ],
         stdin=subprocess.DEVNULL,
         pass_fds=descriptors,
         env={"LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 from collections.abc import Callable
 
@@ -31,6 +33,10 @@ class ZygoteProcess:
         self.slot = slot
         self.mark = MARK + identifier
         self.pid = 0
+        self.processors = 0.0
+        """What it may use once it is initialized; 0: without limit."""
+        self._group = ""
+        self._frozen = False
         self._on_exit = on_exit
         self._on_failure = on_failure
         self._on_gone = on_gone
@@ -38,6 +44,38 @@ class ZygoteProcess:
         self._gone = asyncio.Event()
         self._gone_or_lost = asyncio.Event()
         self._killing: asyncio.Task[None] | None = None
+
+    def initialized(self) -> None:
+        """Have the zygote set the processor's limit, when it comes to it."""
+        if self.processors and self._group and self.slot.cgroups is not None:
+            request = {"request": "limit_cpu", "group": self._group, "processors": self.processors}
+            self.slot.ask(request)
+
+    def freeze(self) -> None:
+        """The group's freezer; without groups, the main process is stopped and its threads with it."""
+        if not self._frozen and not self._ended and self.pid:
+            self._frozen = True
+            self._set_frozen()
+
+    def thaw(self) -> None:
+        """Let all of it go on."""
+        if self._frozen:
+            self._frozen = False
+            self._set_frozen()
+
+    def _set_frozen(self) -> None:
+        # What has ended meanwhile is reported by the zygote.
+        with contextlib.suppress(OSError):
+            if self.slot.cgroups is not None:
+                self.slot.cgroups.freeze(self._group, frozen=self._frozen)
+            elif self.pid:
+                os.kill(self.pid, signal.SIGSTOP if self._frozen else signal.SIGCONT)
+
+    def peak_memory_kb(self) -> int:
+        """Of the group; 0 without groups."""
+        if self.slot.cgroups is None or not self._group:
+            return 0
+        return self.slot.cgroups.peak_bytes(self._group) // 1024
 
     async def kill(self) -> None:
         """Have the zygote kill everything; a new zygote takes over where the old one has died."""
@@ -71,7 +109,7 @@ class ZygoteProcess:
         """An event of the zygote about this process."""
         match event["event"]:
             case "started":
-                self.pid = event["pid"]
+                self.pid, self._group = event["pid"], event["group"]
             case "failed":
                 self._ended = True
                 self._on_failure(StartFailed(event["kind"], event["text"]))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from worker.sandbox.inside.cgroups import Cgroups
 from worker.sandbox.interface import SandboxUnavailable
 from worker.sandbox.interpreters import Interpreter
 from worker.sandbox.uid_block import UidBlock
@@ -18,29 +20,34 @@ logger = logging.getLogger(__name__)
 class ZygoteSlot:
     """The place of one zygote, with the uids of its environments.
 
-    `on_event` and `on_lost` are those of ZygoteConnection. `own_uids` and `private_mounts` say what the
-    zygote found possible; they hold after the first `connection`.
+    `configuration`, `on_event` and `on_lost` are those of ZygoteConnection. `own_uids`, `private_mounts`,
+    `own_root`, `cgroups` and `weaknesses` say what the zygote found possible; they hold after the first
+    `connection`.
     """
 
     def __init__(
         self,
         interpreter: Interpreter,
         block: UidBlock | None,
-        scratch: Path,
+        configuration: Mapping[str, Any],
         on_event: Callable[[Event], None],
         on_lost: Callable[[], None],
     ) -> None:
         self.interpreter = interpreter
         self.block = block
-        self._scratch = scratch
+        self._configuration = configuration
         self.own_uids = False
         self.private_mounts = False
+        self.own_root = False
+        self.cgroups: Cgroups | None = None
+        self.weaknesses: tuple[str, ...] = ()
         self._on_event = on_event
         self._on_lost = on_lost
         self._connection: ZygoteConnection | None = None
         self._launching = asyncio.Lock()
         self._closed = False
         self._burials: set[asyncio.Task[None]] = set()
+        self._asking: set[asyncio.Task[None]] = set()
 
     @property
     def zygote_pid(self) -> int:
@@ -54,6 +61,17 @@ class ZygoteSlot:
         async with self._launching:
             return self._connection or await self._launch()
 
+    def ask(self, request: Mapping[str, Any]) -> None:
+        """Send a request that nobody waits for; a zygote that is gone or going is none the worse."""
+        task = asyncio.create_task(self._ask(request), name="ask zygote")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _ask(self, request: Mapping[str, Any]) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(ConnectionError):
+                await self._connection.send(request)
+
     async def close(self) -> None:
         """End the zygote and all that it forked. Idempotent."""
         self._closed = True
@@ -61,7 +79,7 @@ class ZygoteSlot:
             connection, self._connection = self._connection, None
             if connection is not None:
                 await connection.close()
-            await asyncio.gather(*self._burials)
+            await asyncio.gather(*self._burials, *self._asking)
             block, self.block = self.block, None
             if block is not None:
                 block.close()
@@ -70,12 +88,14 @@ class ZygoteSlot:
         if self._closed:
             raise SandboxUnavailable("the sandbox is closed")
         connection, ready = await ZygoteConnection.launch(
-            self.interpreter, self.block, self._scratch, self._on_event, self._lost
+            self.interpreter, self.block, self._configuration, self._on_event, self._lost
         )
         if ready["version"] != self.interpreter.version:
             await connection.close()
             raise SandboxUnavailable(f"{self.interpreter.path} is Python {ready['version']}")
         self.own_uids, self.private_mounts = ready["own_uid"], ready["private_mounts"]
+        self.own_root, self.weaknesses = ready["own_root"], tuple(ready["weaknesses"])
+        self.cgroups = Cgroups(ready["groups"]) if ready["groups"] else None
         self._connection = connection
         return connection
 

@@ -63,10 +63,10 @@ def describe(event: Any, context: Any) -> Any:
 
 
 def leave_children(event: Any, context: Any) -> Any:
-    """Children that try to get away: one plain, one in a session of its own, one orphaned, one that also
-    forgets its environment."""
+    """Children, with the event in their command line, that try to get away: one plain, one in a session of
+    its own, one orphaned, one that also forgets its environment."""
     script = "import os, sys, time; print(os.getpid(), flush=True); os.close(1); time.sleep(600)"
-    command = [sys.executable or "/usr/bin/python3", "-I", "-S", "-c", script]
+    command = [sys.executable or "/usr/bin/python3", "-I", "-S", "-c", script, event]
     plain = subprocess.Popen(command, stdout=subprocess.PIPE)
     session = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     orphan = subprocess.run(

@@ -15,12 +15,12 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from .confine import Confinement, confine
+from ...sandbox.inside.confine import Confinement, confine, prepare
+from ...sandbox.inside.isolation import Isolation
 from .encoding import Encoding
 from .function_log import FunctionLog, flush_streams, open_streams
 from .function_loop import FunctionLoop
 from .handler import prepare_path
-from .kernel import Kernel
 
 STDERR_DESCRIPTOR = 2
 CHANNEL_DESCRIPTOR = 3
@@ -34,30 +34,45 @@ Report = Callable[[str, str], None]
 class Child:
     """A forked copy of the zygote that becomes one function's process."""
 
-    def __init__(self, kernel: Kernel, log: FunctionLog, report: Report) -> None:
-        self._kernel = kernel
+    def __init__(self, isolation: Isolation, log: FunctionLog, report: Report) -> None:
+        self._isolation = isolation
         self._log = log
         self._report = report
+        self._unprepared: OSError | None = None
+
+    def prepare(self, group: str) -> None:
+        """Do what needs to know nothing about the function; a failure is reported when there is one."""
+        try:
+            prepare(self._isolation, group)
+        except OSError as error:
+            self._unprepared = error
 
     def run(self, request: dict[str, Any], descriptors: list[int], zygote_pid: int) -> int:
-        """Become the function; returns its exit status, or never (exec, SystemExit)."""
+        """Become the function; returns its exit status, or never (exec, SystemExit).
+
+        Descriptors: the output, the channel and the Runtime API's line where the request has them, the trees.
+        """
         try:
-            channel = _arrange_descriptors(descriptors)
-            confine(self._kernel, Confinement(**request["confinement"]), zygote_pid)
+            if self._unprepared is not None:
+                raise self._unprepared
+            output, channel, api_line, trees = _named(request, descriptors)
+            confinement = Confinement(**request["confinement"])
+            confine(self._isolation, confinement, zygote_pid, trees, api_line)
+            function_end = _arrange_descriptors(output, channel)
             _set_environment(request["variables"])
         except OSError as error:
             self._report("setup", str(error))
             os._exit(SETUP_FAILED_STATUS)
-        if channel is None:
+        if function_end is None:
             self._execute(request["command"])
             return SETUP_FAILED_STATUS
         # The report's socket belongs to the zygote: function code must not reach it.
-        close_above(CHANNEL_DESCRIPTOR)
-        return self._run_python(request, channel)
+        self._isolation.kernel.close_all_but([CHANNEL_DESCRIPTOR])
+        return self._run_python(request, function_end)
 
     def _execute(self, command: list[str]) -> None:
         # Descriptors that came over the control socket are inheritable, whatever flag one asks for.
-        keep_from_programs(STDERR_DESCRIPTOR)
+        _keep_from_programs(STDERR_DESCRIPTOR)
         # Python ignores these two, and what is ignored stays so in the new program.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -71,6 +86,7 @@ class Child:
         gc.enable()
         open_streams()
         sys.argv = ["bootstrap"]
+        self._isolation.kernel.show_as(b"/var/runtime/bootstrap")
         _hide_start_script()
         prepare_path(request["confinement"]["task_root"], request["library"])
         loop = FunctionLoop(channel, self._log, Encoding(request["version"]))
@@ -85,32 +101,32 @@ class Child:
             flush_streams()
 
 
-def _arrange_descriptors(descriptors: list[int]) -> socket.socket | None:
+def _named(request: dict[str, Any], descriptors: list[int]) -> tuple[int, int | None, int | None, list[int]]:
+    rest = list(descriptors)
+    output = rest.pop(0)
+    channel = rest.pop(0) if request["has_channel"] else None
+    api_line = rest.pop(0) if request["has_api_line"] else None
+    return output, channel, api_line, rest
+
+
+def _arrange_descriptors(output: int, channel: int | None) -> socket.socket | None:
     """Output to 1 and 2, the channel (if any) to 3, which no program run by the function inherits."""
-    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) for descriptor in descriptors]
+    given = [output] if channel is None else [output, channel]
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) for descriptor in given]
     os.dup2(moved[0], 1)
     os.dup2(moved[0], 2)
-    if len(moved) == 1:
+    if channel is None:
         return None
     os.dup2(moved[1], CHANNEL_DESCRIPTOR, inheritable=False)
     return socket.socket(fileno=CHANNEL_DESCRIPTOR)
 
 
-def close_above(last: int) -> None:
-    """Close every descriptor above `last`."""
-    _for_each_above(last, os.close)
-
-
-def keep_from_programs(last: int) -> None:
+def _keep_from_programs(last: int) -> None:
     """No program executed from now on inherits a descriptor above `last`."""
-    _for_each_above(last, lambda descriptor: os.set_inheritable(descriptor, False))
-
-
-def _for_each_above(last: int, action: Callable[[int], None]) -> None:
     for name in os.listdir("/proc/self/fd"):
         if int(name) > last:
             try:
-                action(int(name))
+                os.set_inheritable(int(name), False)
             except OSError as error:
                 # The listing's own descriptor is closed by now.
                 if error.errno != errno.EBADF:

@@ -1,24 +1,27 @@
-"""Entry point of a zygote, run by path: `python3 -I -S start.py '<json configuration>'`.
+"""Entry point of a zygote, run by path: `python3 -I -S start.py CONTROL DIRECTORY`.
 
-Loads its siblings as a private package, so that no module name of a function's code can meet ours.
+CONTROL is the descriptor of its control socket; DIRECTORY only tells people whose zygote it is.
+
+Loads the packages it needs below a private name, so that no module name of a function's code can meet ours.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import types
+from pathlib import Path
 
-PACKAGE = "_lightswitch_runtime"
+PACKAGE = "_lightswitch"
+"""Stands for `worker`, of which only what needs no more than the standard library is loaded."""
 
 
 def main() -> None:
     """Make the private package and hand over to its zygote."""
     package = types.ModuleType(PACKAGE)
-    package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
+    package.__path__ = [str(Path(__file__).resolve().parents[2])]
     sys.modules[PACKAGE] = package
-    importlib.import_module(PACKAGE + ".zygote").main(sys.argv[1])
+    importlib.import_module(PACKAGE + ".runtimes.python.zygote").main(int(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 """The zygote: a warm interpreter that forks one child for each execution environment.
 
 It obeys its worker over a SOCK_SEQPACKET control socket (JSON messages, descriptors alongside) and dies
-with it, taking every environment along. Function code never runs in it.
+with it, taking every environment along. Function code never runs in it. It keeps a few children prepared
+(`stem`), so that an environment that is asked for takes one ready made.
 
 Requests: `start` (identifier, confinement, command, handler, variables, ...; descriptors: output pipe,
-then the channel if any), `kill` (remains). Events: `ready`, `started`, `failed`, `exited`, `gone`.
+then the channel and the Runtime API's line, if any), `limit_cpu` (group, processors), `kill` (remains).
+Events: `ready` or `unavailable`, `started`, `failed`, `exited`, `gone`.
 """
 
 from __future__ import annotations
 
 import errno
 import gc
+import itertools
 import json
 import logging
 import os
@@ -18,33 +21,59 @@ import select
 import signal
 import socket
 import sys
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
+from ...sandbox.inside.cgroups import CgroupLimits
+from ...sandbox.inside.isolation import Isolation, set_up
+from ...sandbox.inside.kernel import MS_NODEV, MS_NOSUID, MS_RDONLY, PR_SET_CHILD_SUBREAPER, Kernel
+from ...sandbox.inside.probe import can_confine
+from ...sandbox.inside.trial import try_out
 from .child import Child, finish
 from .function_log import FunctionLog
-from .kernel import PR_SET_CHILD_SUBREAPER, Kernel
 from .preload import preload
-from .probe import can_confine
+from .stem import MAX_DESCRIPTORS, MESSAGE_BYTES, Stem
 from .sweep import Remains, sweep, uids_in_use
 
-MESSAGE_BYTES = 262_144
-MAX_DESCRIPTORS = 4
 LAST_SWEEPS = 5
 """A sweep fails when a function kills the sweeper, or when something does not die in time."""
 
+QUIET_MS = 2
+"""Children are prepared when nobody has asked for anything for so long."""
+
+
+@dataclass
+class Live:
+    """An environment: what is left of it when it ends, and what it became from. `init_pid` is 0 once its pid
+    namespace is empty, or without one."""
+
+    remains: Remains
+    init_pid: int
+    group: str
+    condemned: bool = False
+
 
 class Zygote:
-    """State of the zygote: what lives, what is being swept."""
+    """State of the zygote: what lives, what is being swept. `prepared` children are kept once the first
+    environment was asked for."""
 
-    def __init__(self, control: socket.socket, kernel: Kernel, log: FunctionLog) -> None:
+    def __init__(self, control: socket.socket, isolation: Isolation, log: FunctionLog, prepared: int) -> None:
         self._control = control
-        self._kernel = kernel
+        self._isolation = isolation
         self._log = log
+        self._prepared = prepared
         self.pid = os.getpid()
-        self._live: dict[str, Remains] = {}
+        self._numbers = itertools.count(1)
+        self._stems: list[Stem] = []
+        self._live: dict[str, Live] = {}
         self._by_pid: dict[int, str] = {}
+        self._by_init: dict[int, Live] = {}
+        self._groups: dict[str, str] = {}
         self._condemned: list[Remains] = []
         self._sweeping: tuple[int, list[Remains]] = (0, [])
+        self._asked = False
+        self.is_child = False
+        """Pids of other namespaces say nothing: a child's may be the zygote's."""
 
     def serve(self, child_signals: int) -> None:
         """Until the worker is gone."""
@@ -52,13 +81,17 @@ class Zygote:
         poller.register(self._control, select.POLLIN)
         poller.register(child_signals, select.POLLIN)
         while True:
-            for descriptor, _ in poller.poll():
+            wanting = self._asked and len(self._stems) < self._prepared
+            events = poller.poll(QUIET_MS if wanting else None)
+            for descriptor, _ in events:
                 if descriptor == child_signals:
                     _drain(child_signals)
                 elif not self._obey():
                     return
             self._reap()
             self._sweep_condemned()
+            if wanting and not events:
+                self._prepare_one()
 
     def _obey(self) -> bool:
         try:
@@ -67,48 +100,142 @@ class Zygote:
             return False
         if not message:
             return False
+        for descriptor in descriptors:
+            # What comes over a socket is inheritable, whatever flag one asks for.
+            os.set_inheritable(descriptor, False)
         request = json.loads(message)
         if request["request"] == "start":
-            self._start(request, descriptors)
+            self._start(request, message, descriptors)
+        elif request["request"] == "limit_cpu":
+            self._limit_cpu(request["group"], request["processors"])
         else:
             self._condemn(Remains(**request["remains"]))
         return True
 
-    def _start(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        identifier = request["identifier"]
+    def _prepare_one(self) -> None:
         try:
-            pid = os.fork()
+            self._stems.append(Stem.fork(self._isolation, next(self._numbers), self._become_stem))
+        except OSError:
+            # The next start says why.
+            self._prepared = 0
+
+    def _start(self, request: dict[str, Any], message: bytes, descriptors: list[int]) -> None:
+        self._asked = True
+        try:
+            # The child leaves from within this call as well: nothing around it may insist on cleaning up.
+            stem = self._stems.pop(0) if self._stems else self._fork_stem()
+            self._assign(stem, request, message, descriptors)
         except OSError as error:
-            self._tell("failed", identifier, kind="setup", text=f"fork: {error}")
-            return
-        if pid == 0:
-            self._become_child(request, descriptors)
+            self._tell("failed", request["identifier"], kind="setup", text=str(error))
+        else:
+            self._note(request, stem)
         for descriptor in descriptors:
             os.close(descriptor)
-        confinement = request["confinement"]
-        self._live[identifier] = Remains(
-            identifier, confinement["uid"], pid, request["mark"], confinement["scratch"]
-        )
-        self._by_pid[pid] = identifier
-        self._tell("started", identifier, pid=pid)
 
-    def _become_child(self, request: dict[str, Any], descriptors: list[int]) -> None:
+    def _assign(self, stem: Stem, request: dict[str, Any], message: bytes, descriptors: list[int]) -> None:
+        trees: list[int] = []
+        try:
+            trees += self._open_trees(request["confinement"]["trees"])
+            self._limit(stem.group, request)
+            stem.assign(message, [*descriptors, *trees])
+        except OSError:
+            _kill(stem.init_pid or stem.pid)
+            raise
+        finally:
+            for tree in trees:
+                os.close(tree)
+
+    def _note(self, request: dict[str, Any], stem: Stem) -> None:
+        identifier, confinement = request["identifier"], request["confinement"]
+        remains = Remains(identifier, confinement["uid"], stem.pid, request["mark"], confinement["scratch"])
+        live = Live(remains, stem.init_pid, stem.group)
+        self._live[identifier] = live
+        self._groups[identifier] = stem.group
+        self._by_pid[stem.pid] = identifier
+        if stem.init_pid:
+            self._by_init[stem.init_pid] = live
+        self._tell_started(identifier, stem)
+
+    def _tell_started(self, identifier: str, stem: Stem) -> None:
+        """With a descriptor by which the worker learns the pid that it knows the child by."""
+        event = {"event": "started", "identifier": identifier, "group": stem.group}
+        try:
+            descriptor = os.pidfd_open(stem.pid)
+        except OSError:
+            return  # no descriptors left, or no processes; the end will be told
+        try:
+            socket.send_fds(self._control, [json.dumps(event).encode()], [descriptor])
+        except ConnectionError:
+            return
+        finally:
+            os.close(descriptor)
+
+    def _fork_stem(self) -> Stem:
+        return Stem.fork(self._isolation, next(self._numbers), self._become_stem)
+
+    def _become_stem(self, line: socket.socket, group: str) -> NoReturn:
+        self.is_child = True
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        isolation = self._isolation
+        kept = {self._control.fileno(), line.fileno(), isolation.root_namespace} - {-1}
+        isolation.kernel.close_all_but(kept)
+        identifier = ""
 
         def report(kind: str, text: str) -> None:
-            self._tell("failed", request["identifier"], kind=kind, text=text)
+            self._tell("failed", identifier, kind=kind, text=text)
 
-        finish(Child(self._kernel, self._log, report).run(request, descriptors, self.pid))
+        child = Child(isolation, self._log, report)
+        child.prepare(group)
+        message, descriptors, _, _ = socket.recv_fds(line, MESSAGE_BYTES, MAX_DESCRIPTORS)
+        if not message:
+            os._exit(0)
+        request = json.loads(message)
+        identifier = request["identifier"]
+        finish(child.run(request, descriptors, self.pid))
+        raise AssertionError("finish returned")
+
+    def _open_trees(self, trees: list[tuple[str, str]]) -> list[int]:
+        attributes = MS_RDONLY | MS_NOSUID | MS_NODEV
+        return [self._isolation.kernel.copy_tree(source, attributes) for source, _ in trees]
+
+    def _limit(self, group: str, request: dict[str, Any]) -> None:
+        if self._isolation.cgroups is not None:
+            self._isolation.cgroups.limit(group, CgroupLimits(**request["limits"]))
+
+    def _limit_cpu(self, group: str, processors: float) -> None:
+        try:
+            if self._isolation.cgroups is not None:
+                self._isolation.cgroups.limit_cpu(group, processors)
+        except FileNotFoundError:
+            return  # it has ended meanwhile
 
     def _condemn(self, described: Remains) -> None:
         """Kill an environment; the worker describes it, for it may be one of a zygote that has died."""
-        remains = self._live.pop(described.identifier, None)
-        if remains is not None and remains.pid in self._by_pid:
-            _kill(remains.pid)
-        self._condemned.append(remains or described)
+        live = self._live.pop(described.identifier, None)
+        if live is None:
+            self._condemned.append(described)
+            return
+        self._thaw(live.group)
+        if live.remains.pid in self._by_pid:
+            _kill(live.remains.pid)
+        if not self._isolation.init:
+            self._condemned.append(live.remains)
+        elif live.init_pid:
+            live.condemned = True
+            _kill(live.init_pid)
+        else:
+            self._buried(live.remains.identifier)
+
+    def _thaw(self, group: str) -> None:
+        """A frozen process of a version 1 group does not die."""
+        if self._isolation.cgroups is not None:
+            try:
+                self._isolation.cgroups.freeze(group, frozen=False)
+            except OSError:
+                return
 
     def _reap(self) -> None:
         while True:
@@ -123,6 +250,21 @@ class Zygote:
             elif pid in self._by_pid:
                 code = os.waitstatus_to_exitcode(status)
                 self._tell("exited", self._by_pid.pop(pid), code=code)
+            elif pid in self._by_init:
+                self._emptied(self._by_init.pop(pid))
+            else:
+                self._stems = [stem for stem in self._stems if pid not in (stem.pid, stem.init_pid)]
+
+    def _emptied(self, live: Live) -> None:
+        live.init_pid = 0
+        if live.condemned:
+            self._buried(live.remains.identifier)
+
+    def _buried(self, identifier: str) -> None:
+        group = self._groups.pop(identifier, "")
+        if group and self._isolation.cgroups is not None:
+            self._isolation.cgroups.remove(group)
+        self._tell("gone", identifier)
 
     def _sweep_condemned(self) -> None:
         if self._sweeping[0] or not self._condemned:
@@ -145,20 +287,36 @@ class Zygote:
             self._condemned += batch
             return
         for remains in batch:
-            self._tell("gone", remains.identifier)
+            self._buried(remains.identifier)
 
     def _tell(self, event: str, identifier: str, **members: Any) -> None:
         send(self._control, event, identifier=identifier, **members)
 
     def kill_all(self) -> None:
         """The worker is gone: leave nothing behind."""
-        for remains in self._live.values():
-            if remains.pid in self._by_pid:
-                _kill(remains.pid)
-        everything = [*self._live.values(), *self._condemned, *self._sweeping[1]]
+        for live in self._live.values():
+            self._thaw(live.group)
+        everybody = [*self._by_pid, *self._by_init]
+        for stem in self._stems:
+            everybody += [stem.pid, stem.init_pid]
+        for pid in everybody:
+            if pid:
+                _kill(pid)
+        swept = [] if self._isolation.init else [live.remains for live in self._live.values()]
+        everything = [*swept, *self._condemned, *self._sweeping[1]]
         for _ in range(LAST_SWEEPS):
             if not everything or self._sweep_and_wait(everything):
-                return
+                break
+        if self._isolation.cgroups is not None:
+            self._wait_for(everybody)
+            self._isolation.cgroups.remove_all()
+
+    def _wait_for(self, pids: list[int]) -> None:
+        for pid in pids:
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                continue
 
     def _sweep_and_wait(self, batch: list[Remains]) -> bool:
         pid = os.fork()
@@ -168,8 +326,9 @@ class Zygote:
 
     def _sweep_and_exit(self, batch: list[Remains]) -> None:
         status = 1
+        stems = {pid for stem in self._stems for pid in (stem.pid, stem.init_pid)}
         try:
-            status = sweep(batch, self.pid, set(self._by_pid))
+            status = sweep(batch, self.pid, {*self._by_pid, *self._by_init, *stems})
         finally:
             os._exit(status)
 
@@ -213,26 +372,33 @@ def _wake_on_child_exit() -> int:
     return readable
 
 
-def main(configuration_text: str) -> None:
-    """Run a zygote; `configuration_text` is JSON: control (a descriptor), descriptors (all
-    that the worker passed on), first_uid, uid_count (0: no uids of their own),
-    scratch (directory of all scratch directories)."""
-    configuration = json.loads(configuration_text)
-    control = socket.socket(fileno=configuration["control"])
+def main(control_descriptor: int) -> None:
+    """Run a zygote; the first message is its configuration: descriptors (all that the worker passed on),
+    first_uid, uid_count (0: no uids of their own), scratch (directory of all scratch directories), level,
+    group (name of the worker's control group), own_network, shared (directories that functions see),
+    prepared (children to keep ready)."""
+    control = socket.socket(fileno=control_descriptor)
+    configuration = json.loads(control.recv(MESSAGE_BYTES))
     for descriptor in configuration["descriptors"]:
         os.set_inheritable(descriptor, False)
     kernel = Kernel()
     kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     first, count = configuration["first_uid"], configuration["uid_count"]
-    abilities = can_confine(kernel, first if count else 0)
+    try:
+        isolation = set_up(kernel, configuration)
+        abilities = _abilities(isolation, first if count else 0)
+        try_out(isolation, first if abilities["own_uid"] else 0, configuration["scratch"])
+    except OSError as error:
+        send(control, "unavailable", text=str(error))
+        os._exit(1)
     log = FunctionLog()
     logging.getLogger().addHandler(log)
     preload()
     gc.collect()
     gc.disable()
     gc.freeze()
-    zygote = Zygote(control, kernel, log)
+    zygote = Zygote(control, isolation, log, configuration["prepared"])
     if count:
         zygote.clear_uids(first, count)
     child_signals = _wake_on_child_exit()
@@ -242,8 +408,22 @@ def main(configuration_text: str) -> None:
         zygote.kill_all()
         _remove_if_empty(configuration["scratch"])
     finally:
-        if os.getpid() == zygote.pid:
+        if not zygote.is_child:
             os._exit(0)
+
+
+def _abilities(isolation: Isolation, uid: int) -> dict[str, Any]:
+    if isolation.own_root:
+        found = {"own_uid": bool(uid), "private_mounts": False}
+    else:
+        found = can_confine(isolation.kernel, uid)
+    groups = isolation.cgroups.directories if isolation.cgroups else None
+    return {
+        **found,
+        "own_root": isolation.own_root,
+        "groups": groups,
+        "weaknesses": list(isolation.weaknesses),
+    }
 
 
 def _remove_if_empty(directory: str) -> None:

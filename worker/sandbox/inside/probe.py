@@ -1,4 +1,4 @@
-"""Finds out, by trying in a child, how far this machine lets a function be confined."""
+"""Finds out, by trying in a child, how far a level without namespaces can confine a function here."""
 
 from __future__ import annotations
 

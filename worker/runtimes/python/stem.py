@@ -1,0 +1,51 @@
+"""A child that the zygote has forked and that does not know its function yet."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from ...sandbox.inside.isolation import Isolation, fork_into_namespace
+
+MESSAGE_BYTES = 262_144
+MAX_DESCRIPTORS = 8
+
+Become = Callable[[socket.socket, str], NoReturn]
+"""Called in the child with its line to the zygote and the name of its control group."""
+
+
+class Stem:
+    """The zygote's view of it: `pid`, `init_pid` (0 without a pid namespace), control `group`.
+
+    It ends when its line is closed."""
+
+    def __init__(self, pid: int, init_pid: int, group: str, line: socket.socket) -> None:
+        self.pid = pid
+        self.init_pid = init_pid
+        self.group = group
+        self._line = line
+
+    @classmethod
+    def fork(cls, isolation: Isolation, number: int, become: Become) -> Stem:
+        """Raises OSError."""
+        group = f"{os.getpid()}-{number}"
+        if isolation.cgroups is not None:
+            isolation.cgroups.create(group)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            pid, init_pid = fork_into_namespace(isolation)
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+        if pid == 0:
+            become(theirs, group)
+        theirs.close()
+        return cls(pid, init_pid, group, ours)
+
+    def assign(self, message: bytes, descriptors: Sequence[int]) -> None:
+        """Tell it what to become. Raises OSError where it is dead."""
+        with self._line:
+            socket.send_fds(self._line, [message], list(descriptors))

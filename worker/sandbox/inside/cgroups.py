@@ -1,0 +1,226 @@
+"""Control groups, version 2 or 1: what all processes of one environment together may use."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CONTROLLERS = ("memory", "cpu", "pids")
+PERIOD_US = 100_000
+LEAST_QUOTA_US = 1_000
+UNLIMITED_V1 = "-1"
+REMOVE_TRIES = 50
+
+
+@dataclass(frozen=True)
+class CgroupLimits:
+    """`processes` counts threads too."""
+
+    memory_bytes: int
+    processes: int
+
+
+class Cgroups:
+    """The groups of one worker's environments. `directories`: controller to directory; version 2 has only
+    `unified`.
+
+    Groups are named by environments' identifiers. Usable from several processes at once.
+    """
+
+    def __init__(self, directories: Mapping[str, str]) -> None:
+        self.directories = dict(directories)
+        self.unified = "unified" in directories
+
+    @classmethod
+    def make(cls, name: str) -> Cgroups:
+        """A group `name` below our own, cleared of what an earlier owner left. Raises OSError."""
+        own, mounts = _own_groups(), _mounts()
+        unified = mounts.get("unified")
+        if unified and _has_controllers(unified):
+            base = _base(unified, own.get("unified", "/"))
+            _delegate(base)
+            groups = cls({"unified": _make(base, name)})
+            _delegate(groups.directories["unified"])
+        else:
+            missing = [each for each in (*CONTROLLERS, "freezer") if each not in mounts]
+            if missing:
+                raise OSError(errno.ENOENT, "cgroup controllers are missing: " + ", ".join(missing))
+            bases = {each: _base(mounts[each], own.get(each, "/")) for each in (*CONTROLLERS, "freezer")}
+            groups = cls({each: _make(base, name) for each, base in bases.items()})
+        groups.clear()
+        return groups
+
+    def clear(self) -> None:
+        """Remove groups that nobody uses any more."""
+        names = {name for each in self.directories.values() for name in _groups_in(each)}
+        for name in names:
+            self.remove(name)
+
+    def create(self, name: str) -> None:
+        """A group without limits. Raises OSError."""
+        for directory in self.directories.values():
+            os.mkdir(f"{directory}/{name}", 0o755)
+
+    def limit(self, name: str, limits: CgroupLimits) -> None:
+        """Set what the group may use; the processor's limit comes with `limit_cpu`. Raises OSError."""
+        if self.unified:
+            self._write("unified", name, "memory.max", str(limits.memory_bytes))
+            self._write_if_there("unified", name, "memory.swap.max", "0")
+        else:
+            self._write("memory", name, "memory.limit_in_bytes", str(limits.memory_bytes))
+            self._write_if_there("memory", name, "memory.swappiness", "0")
+        self._write("unified" if self.unified else "pids", name, "pids.max", str(limits.processes))
+
+    def limit_cpu(self, name: str, processors: float) -> None:
+        """Processor time per second of time, in processors. Raises OSError."""
+        quota_us = max(LEAST_QUOTA_US, int(processors * PERIOD_US))
+        if self.unified:
+            self._write("unified", name, "cpu.max", f"{quota_us} {PERIOD_US}")
+        else:
+            self._write("cpu", name, "cpu.cfs_quota_us", str(quota_us))
+            # What was not used lately may be used in one go: a short run is not cut in two.
+            self._write_if_there("cpu", name, "cpu.cfs_burst_us", str(quota_us))
+
+    def join(self, name: str) -> None:
+        """Move this process there. Raises OSError."""
+        for controller in self.directories:
+            self._write(controller, name, "cgroup.procs", "0")
+
+    def freeze(self, name: str, *, frozen: bool) -> None:
+        """Stop every process of the group, or let them go on. Raises OSError."""
+        if self.unified:
+            self._write("unified", name, "cgroup.freeze", "1" if frozen else "0")
+        else:
+            self._write("freezer", name, "freezer.state", "FROZEN" if frozen else "THAWED")
+
+    def peak_bytes(self, name: str) -> int:
+        """The most memory that the group had at one time; 0 where the kernel does not say."""
+        names = ("memory.peak",) if self.unified else ("memory.max_usage_in_bytes",)
+        try:
+            with open(self._path("unified" if self.unified else "memory", name, names[0]), "rb") as file:
+                return int(file.read())
+        except OSError:
+            return 0
+
+    def remove(self, name: str) -> None:
+        """Remove the group; one that still has processes stays. Idempotent."""
+        for directory in self.directories.values():
+            _remove(f"{directory}/{name}")
+
+    def remove_all(self) -> None:
+        """Remove the worker's own group as well."""
+        self.clear()
+        for directory in self.directories.values():
+            _remove(directory)
+
+    def _path(self, controller: str, name: str, file: str) -> str:
+        return f"{self.directories[controller]}/{name}/{file}"
+
+    def _write(self, controller: str, name: str, file: str, text: str) -> None:
+        _write(self._path(controller, name, file), text)
+
+    def _write_if_there(self, controller: str, name: str, file: str, text: str) -> None:
+        try:
+            self._write(controller, name, file, text)
+        except OSError:
+            return
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"{path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _remove(directory: str) -> None:
+    for _ in range(REMOVE_TRIES):
+        try:
+            os.rmdir(directory)
+        except FileNotFoundError:
+            return
+        except OSError:
+            # Dead processes leave their group a moment after they have been waited for.
+            time.sleep(0.001)
+        else:
+            return
+
+
+def _make(base: str, name: str) -> str:
+    directory = f"{base}/{name}"
+    os.makedirs(directory, exist_ok=True)
+    return directory
+
+
+def _groups_in(directory: str) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(directory) if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def _mounts() -> dict[str, str]:
+    """Controller to where its hierarchy is mounted."""
+    found: dict[str, str] = {}
+    with open("/proc/self/mounts") as file:
+        for line in file:
+            _, place, kind, options = line.split()[:4]
+            if kind == "cgroup2":
+                found.setdefault("unified", place)
+            elif kind == "cgroup":
+                for option in options.split(","):
+                    found.setdefault(option, place)
+    return found
+
+
+def _own_groups() -> dict[str, str]:
+    """Controller to our own group's path."""
+    found = {}
+    with open("/proc/self/cgroup") as file:
+        for line in file:
+            _, controllers, path = line.rstrip("\n").split(":", 2)
+            for controller in controllers.split(",") if controllers else ["unified"]:
+                found[controller] = path
+    return found
+
+
+def _base(mount: str, own: str) -> str:
+    """Our own group; the mount itself where the path means nothing here (a container's view)."""
+    path = mount + own.rstrip("/")
+    return path if os.path.isdir(path) else mount
+
+
+def _has_controllers(directory: str) -> bool:
+    with open(directory + "/cgroup.controllers") as file:
+        return set(CONTROLLERS) <= set(file.read().split())
+
+
+def _delegate(directory: str) -> None:
+    """Let groups below `directory` have limits. In version 2 a group with such children has no processes of
+    its own: those it has (the worker and its siblings) move to a group beside the environments'."""
+    control = directory + "/cgroup.subtree_control"
+    wanted = " ".join("+" + each for each in CONTROLLERS)
+    try:
+        _write(control, wanted)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        platform = _make(directory, "lightswitch-platform")
+        with open(directory + "/cgroup.procs") as file:
+            for pid in file.read().split():
+                _move(pid, platform)
+        _write(control, wanted)
+
+
+def _move(pid: str, directory: str) -> None:
+    try:
+        _write(directory + "/cgroup.procs", pid)
+    except OSError as error:
+        if error.errno != errno.ESRCH:
+            raise

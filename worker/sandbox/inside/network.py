@@ -1,0 +1,27 @@
+"""A network namespace's insides: its loopback interface, and the Runtime API's listener bound there."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+
+RUNTIME_API = ("127.0.0.1", 9001)
+"""Where a runtime in a network namespace of its own finds the Runtime API; the port is AWS's."""
+
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 1
+
+
+def raise_loopback() -> None:
+    """Bring `lo` up. Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+
+
+def pass_listener_on(channel: int) -> None:
+    """Listen on RUNTIME_API and hand the socket over. Raises OSError."""
+    with socket.socket() as listener, socket.socket(fileno=channel) as line:
+        listener.bind(RUNTIME_API)
+        listener.listen(64)
+        socket.send_fds(line, [b"L"], [listener.fileno()])
