@@ -11,6 +11,7 @@ from pathlib import Path
 from broker.settings import Settings
 from deploy.back_off import BackOff
 from deploy.child import ChildSpec
+from deploy.commands.isolation import AUTOMATIC, IsolationChoice
 from deploy.credentials import SECRET_VARIABLE
 from deploy.data_dir import DataDir
 from deploy.embedded_redis import EmbeddedRedis
@@ -38,6 +39,7 @@ class UpOptions:
     example: bool = False
     local_aws: LocalAws | None = None
     """Services of AWS to bring along."""
+    isolation: IsolationChoice = AUTOMATIC
 
     @property
     def endpoint_url(self) -> str:
@@ -62,7 +64,7 @@ def redis_child(server: EmbeddedRedis) -> ChildSpec:
 def worker_children(options: UpOptions) -> list[ChildSpec]:
     """The workers, which are given no secret."""
     environ = _without_secret(options)
-    arguments = ("worker", "--siblings", str(options.workers - 1))
+    arguments = ("worker", "--siblings", str(options.workers - 1), *options.isolation.arguments())
     return [_role(f"worker-{number + 1}", arguments, options, environ) for number in range(options.workers)]
 
 

@@ -25,6 +25,8 @@ from tests.signed_requests import Endpoint
 Role = Literal["gateway", "worker", "triggers", "redis"]
 
 READY_WITHIN_SECONDS = 60
+SHARED = ("--share", "/var/tmp")
+"""Where functions of tests leave notes: the only part of this machine's files that they see."""
 STOPPED_WITHIN_SECONDS = 40
 FUNCTION_ROLE = "arn:aws:iam::123456789012:role/test"
 
@@ -43,7 +45,7 @@ class LiveSystem:
         program = str(Path(sys.executable).with_name("lightswitch"))
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [program, "up", "--port", "0", "--data-dir", str(data_dir), *arguments],
+                [program, "up", "--port", "0", "--data-dir", str(data_dir), *SHARED, *arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

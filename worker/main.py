@@ -31,6 +31,7 @@ from worker.journal import Journal
 from worker.loop import Loop, until
 from worker.options import WorkerOptions
 from worker.run_tracing import RunTracing
+from worker.sandbox.interface import SandboxUnavailable
 from worker.settlement import Settlement
 from worker.telling import Telling
 
@@ -50,7 +51,7 @@ def run(settings: Settings, options: WorkerOptions) -> int:
     """Run one worker until SIGTERM or SIGINT; the exit status."""
     try:
         return uvloop.run(_serve(settings, options))
-    except BrokerUnavailable as error:
+    except (BrokerUnavailable, SandboxUnavailable) as error:
         log.error("worker_cannot_start: %s", error)
         return 1
 
@@ -98,9 +99,11 @@ async def _parts(
         factory = ProcessEnvironmentFactory(
             settings.data_dir / "environments",
             library_directory=settings.data_dir / "runtime",
+            policy=options.isolation,
         )
         await factory.open()
         stack.push_async_callback(factory.close)
+        log.info("isolation", extra={"level": str(factory.level), "network": options.isolation.network})
         for problem in factory.problems():
             log.warning("sandbox_is_weaker: %s", problem)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from worker.sandbox.levels import IsolationPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +19,5 @@ class WorkerOptions:
     """Workers that share this machine, not counting this one."""
     drain_seconds: float = 20.0
     """After SIGTERM: how long running invocations may go on before they are handed back."""
+    isolation: IsolationPolicy = field(default_factory=IsolationPolicy)
+    """Which levels of isolation may be used."""

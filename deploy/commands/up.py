@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from broker.settings import Settings
+from deploy.commands.isolation import IsolationChoice, isolation_options
 from deploy.commands.options import DEFAULT_PORT, data_dir_option, redis_url_option
 
 
@@ -30,6 +31,7 @@ def default_workers() -> int:
               help="Port of these services; 0 takes a free one.")  # fmt: skip
 @click.option("--example", is_flag=True, help="Deploy and invoke an example function when it is ready.")
 @click.option("--stop-with-parent", is_flag=True, help="Stop when the process that started this one ends.")
+@isolation_options
 @data_dir_option
 @redis_url_option
 def command(
@@ -41,6 +43,10 @@ def command(
     local_aws_port: int,
     example: bool,
     stop_with_parent: bool,
+    isolation: str,
+    min_isolation: str,
+    network: str,
+    share: tuple[Path, ...],
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -69,5 +75,6 @@ def command(
             embedded=not (redis_url or os.environ.get("LIGHTSWITCH_REDIS_URL")),
             example=example,
             local_aws=new_local_aws(local_aws_port) if with_local_aws else None,
+            isolation=IsolationChoice(isolation, min_isolation, network, share),
         )
     )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from broker.settings import Settings
+from deploy.commands.isolation import isolation_options
 from deploy.commands.options import data_dir_option, redis_url_option
+
+if TYPE_CHECKING:
+    from worker.sandbox.levels import Network
 
 
 @click.command("worker")
@@ -20,6 +25,7 @@ from deploy.commands.options import data_dir_option, redis_url_option
               help="Other workers on this machine.")  # fmt: skip
 @click.option("--drain-seconds", type=click.FloatRange(0), default=20.0, show_default=True,
               help="How long invocations may go on after SIGTERM.")  # fmt: skip
+@isolation_options
 @data_dir_option
 @redis_url_option
 def command(
@@ -27,6 +33,10 @@ def command(
     max_concurrency: int,
     siblings: int,
     drain_seconds: float,
+    isolation: str,
+    min_isolation: str,
+    network: Network,
+    share: tuple[Path, ...],
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -35,8 +45,11 @@ def command(
     from deploy.process_logging import log_to_stderr
     from worker.main import run
     from worker.options import WorkerOptions
+    from worker.sandbox.levels import IsolationPolicy, Level, parse_level
 
     log_to_stderr("info", os.environ)
     settings = Settings.from_environ(data_dir=data_dir, redis_url=redis_url)
     DataDir(settings.data_dir).create()
-    return run(settings, WorkerOptions(memory_mb, max_concurrency, siblings, drain_seconds))
+    shared = tuple(path.absolute() for path in share)
+    policy = IsolationPolicy(parse_level(isolation), Level[min_isolation], network, shared)
+    return run(settings, WorkerOptions(memory_mb, max_concurrency, siblings, drain_seconds, policy))

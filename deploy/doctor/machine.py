@@ -17,9 +17,10 @@ from pathlib import Path
 from deploy.doctor.finding import Finding, fail, ok, warn
 from deploy.errors import DeployError
 from deploy.redis_binary import find_redis
-from worker.environments.process_factory import ProcessEnvironmentFactory
 from worker.sandbox.interface import SandboxUnavailable
 from worker.sandbox.interpreters import find_interpreters
+from worker.sandbox.levels import HOW_TO_GET
+from worker.sandbox.process_sandbox import ProcessSandbox
 
 FSYNC_SAMPLES = 20
 SLOW_FSYNC_MS = 10.0
@@ -34,7 +35,6 @@ def check_machine(data_dir: Path) -> Iterator[Finding]:
     yield check_memory()
     yield check_redis()
     yield check_interpreters()
-    yield check_user()
     yield check_open_files()
     yield from check_data_dir(data_dir)
     yield from check_sandbox(data_dir)
@@ -78,14 +78,6 @@ def check_interpreters() -> Finding:
         advice = "install Python where every user may run it, e.g. apt-get install python3"
         return warn("runtimes", f"{detail}; other users may not run {', '.join(hidden)}", advice)
     return ok("runtimes", detail)
-
-
-def check_user() -> Finding:
-    """Functions run as users of their own only where we may become them."""
-    if os.geteuid() == 0:
-        return ok("isolation", "root: every execution environment gets a user of its own")
-    advice = "run as root for stronger isolation, or run only functions that you trust"
-    return warn("isolation", f"uid {os.geteuid()}: functions run as this user", advice)
 
 
 def check_open_files() -> Finding:
@@ -138,21 +130,23 @@ def _by_number(version: str) -> tuple[int, ...]:
 
 
 def check_sandbox(data_dir: Path) -> Iterator[Finding]:
-    """What a worker here would warn of, found by starting its sandbox."""
+    """The level at which a worker here would isolate functions, found by trying; what stronger ones lack."""
     with tempfile.TemporaryDirectory(prefix="lightswitch-doctor-") as scratch:
-        problems = asyncio.run(_sandbox_problems(Path(scratch), data_dir / "runtime"))
-    for problem in problems:
-        yield warn("sandbox", problem, "deploy no code that you would not run as this user")
-    if not problems:
-        yield ok("sandbox", "process level: own user ids, limits and mounts for every environment")
+        yield from asyncio.run(_try_isolation(Path(scratch)))
+    yield ok(
+        "network", "--network none is enforced at L2 and L3; at L1 and L0 functions share this machine's"
+    )
 
 
-async def _sandbox_problems(directory: Path, library: Path) -> tuple[str, ...]:
-    factory = ProcessEnvironmentFactory(directory, library_directory=library)
+async def _try_isolation(directory: Path) -> list[Finding]:
+    sandbox = ProcessSandbox(directory)
     try:
-        await factory.open()
-        return factory.problems()
+        await sandbox.open()
+        found = [ok("isolation", f"{sandbox.level}: {sandbox.level.meaning}")]
+        found += [warn(f"without {each}", why, HOW_TO_GET[each]) for each, why in sandbox.missing.items()]
+        advice = "deploy no code that you would not run as this user"
+        return found + [warn("sandbox", problem, advice) for problem in sandbox.problems()]
     except (SandboxUnavailable, OSError) as error:
-        return (str(error),)
+        return [fail("isolation", str(error), "see the worker's README for what each level needs")]
     finally:
-        await factory.close()
+        await sandbox.close()

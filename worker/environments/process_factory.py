@@ -17,7 +17,8 @@ from worker.environments.interface import EnvironmentSpec, OnOutput
 from worker.environments.process_environment import ProcessEnvironment
 from worker.runtimes.library import prepare_library
 from worker.sandbox.interface import Sandbox
-from worker.sandbox.process_sandbox import ProcessSandbox
+from worker.sandbox.levels import IsolationPolicy, Level
+from worker.sandbox.process_sandbox import AUTOMATIC, ProcessSandbox
 
 
 class ProcessEnvironmentFactory:
@@ -25,7 +26,7 @@ class ProcessEnvironmentFactory:
 
     `directory` is the worker's own; scratch directories and (below `library_directory`, which several
     workers may share, else below `directory`) the packages that Python functions find without bringing
-    them. `sandbox` replaces the process sandbox by another level.
+    them. `policy` says which levels may be used; `sandbox` replaces all that.
     """
 
     def __init__(
@@ -33,14 +34,22 @@ class ProcessEnvironmentFactory:
         directory: Path,
         *,
         library_directory: Path | None = None,
+        policy: IsolationPolicy = AUTOMATIC,
         sandbox: Sandbox | None = None,
     ) -> None:
         self._library_directory = library_directory or directory / "runtime"
-        self._sandbox = sandbox or ProcessSandbox(directory, self._library_directory / "current")
+        self._sandbox = sandbox or ProcessSandbox(
+            directory, self._library_directory / "current", policy=policy
+        )
         self._environments: set[ProcessEnvironment] = set()
 
     def runtimes(self) -> tuple[str, ...]:
         return self._sandbox.runtimes()
+
+    @property
+    def level(self) -> Level:
+        """How functions are isolated; known after `open`."""
+        return self._sandbox.level
 
     def problems(self) -> tuple[str, ...]:
         """What is weaker on this machine than it should be; complete after `open`."""

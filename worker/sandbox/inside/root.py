@@ -102,11 +102,12 @@ def _build(kernel: Kernel, prefixes: Sequence[str], shared: Sequence[str], *, ho
     _settings(kernel, site)
     for name, number in DEVICES.items():
         _device(kernel, site, name, number)
-    for link, goal in LINKS.items():
-        os.symlink(goal, site + "/" + link)
     for path in shared:
         os.makedirs(site + path, exist_ok=True)
         kernel.mount(path, site + path, None, MS_BIND | MS_REC)
+    for link, goal in LINKS.items():
+        if not os.path.exists(site + "/" + link):
+            os.symlink(goal, site + "/" + link)
     if host_proc:
         kernel.mount("/proc", site + "/proc", None, MS_BIND | MS_REC)
     kernel.change_root(site)

@@ -1,0 +1,51 @@
+"""Options about how functions are isolated, which `worker` takes and `up` hands on to its workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+LEVELS = ("L3", "L2", "L1", "L0")
+NETWORKS = ("open", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationChoice:
+    """What the operator said, in the words of the command line."""
+
+    isolation: str
+    min_isolation: str
+    network: str
+    share: tuple[Path, ...]
+
+    def arguments(self) -> tuple[str, ...]:
+        """The same, for another command line."""
+        shared = [text for path in self.share for text in ("--share", str(path))]
+        levels = ("--isolation", self.isolation, "--min-isolation", self.min_isolation)
+        return (*levels, "--network", self.network, *shared)
+
+
+AUTOMATIC = IsolationChoice("auto", "L0", "open", ())
+
+
+def isolation_options(command: Command) -> Command:
+    """`--isolation`, `--min-isolation`, `--network`, `--share`."""
+    options = (
+        click.option("--isolation", type=click.Choice(["auto", *LEVELS]), default="auto", show_default=True,
+                     envvar="LIGHTSWITCH_ISOLATION", help="Level of isolation; auto takes the strongest."),
+        click.option("--min-isolation", type=click.Choice(LEVELS), default="L0", show_default=True,
+                     envvar="LIGHTSWITCH_MIN_ISOLATION", help="Refuse to start below this level."),
+        click.option("--network", type=click.Choice(NETWORKS), default="open", show_default=True,
+                     envvar="LIGHTSWITCH_NETWORK", help="What functions may reach; none needs L2 or L3."),
+        click.option("--share", type=click.Path(exists=True, file_okay=False, path_type=Path), multiple=True,
+                     help="A directory that all functions see at its own path."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
