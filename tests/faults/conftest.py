@@ -15,7 +15,7 @@ import pytest
 from tests.deployment_packages import python_package
 from tests.faults.callers import FUNCTION, Callers
 from tests.faults.journal import Journal
-from tests.faults.leaks import no_process_is_left, processes_of
+from tests.faults.leaks import no_function_is_left, processes_of
 from tests.faults.waiting import eventually
 from tests.live_system import LiveSystem
 
@@ -54,7 +54,7 @@ def start_system(place: Path, journal: Journal, redis_executable: str) -> Iterat
 
     yield start
     stopping_seconds = [system.close() for system in systems]
-    no_process_is_left({entry.pid for entry in journal.entries()})
+    no_function_is_left(journal.entries())
     eventually(f"the end of {processes_of(place)}", lambda: not processes_of(place))
     assert max(stopping_seconds) < STOPPED_WITHIN_SECONDS, "something idle was waited for: a leaked delivery"
 

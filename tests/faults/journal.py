@@ -13,7 +13,8 @@ class Entry:
 
     event: str
     request_id: str
-    pid: int
+    process: str
+    """Its start in ticks since boot, and its pid in its own namespace."""
     at: float
     label: str
 
@@ -30,9 +31,9 @@ class Journal:
         """Entries in the order they were written, all or those that match."""
         found = []
         for line in self.path.read_text().splitlines():
-            kind, of, pid, at, named = line.split(" ")
+            kind, of, process, at, named = line.split(" ")
             if event in ("", kind) and request_id in ("", of) and label in ("", named):
-                found.append(Entry(kind, of, int(pid), float(at), named))
+                found.append(Entry(kind, of, process, float(at), named))
         return found
 
     def duplicates(self) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from tests.faults.callers import Callers
-from tests.faults.journal import Journal
+from tests.faults.journal import Entry, Journal
 from tests.faults.waiting import eventually
 
 
@@ -50,6 +50,27 @@ def no_process_is_left(pids: Iterable[int], within_seconds: float = 10.0) -> Non
     """Fail if one of these processes goes on living."""
     watched = list(pids)
     eventually(f"the end of {watched}", lambda: not any(map(is_alive, watched)), within_seconds)
+
+
+def no_function_is_left(entries: Iterable[Entry], within_seconds: float = 10.0) -> None:
+    """Fail if a process that wrote one of the entries goes on living."""
+    watched = {entry.process for entry in entries}
+    eventually(f"the end of {watched}", lambda: not watched & _live_functions(), within_seconds)
+
+
+def _live_functions() -> set[str]:
+    """Every process, by its start and its pid in its own namespace."""
+    return {name for process in Path("/proc").iterdir() if process.name.isdigit() if (name := _name(process))}
+
+
+def _name(process: Path) -> str:
+    try:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        status = (process / "status").read_text()
+    except OSError:
+        return ""
+    own_pid = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1]
+    return "" if fields[0] == "Z" else f"{fields[19]}:{own_pid}"
 
 
 def full_limit_works(callers: Callers, journal: Journal, limit: int, label: str) -> None:

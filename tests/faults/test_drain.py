@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tests.faults.callers import Callers
 from tests.faults.conftest import StartSystem
 from tests.faults.journal import Journal
-from tests.faults.leaks import no_process_is_left
+from tests.faults.leaks import no_function_is_left, no_process_is_left
 from tests.faults.waiting import eventually
 from tests.live_system import LiveSystem
 
@@ -29,7 +29,8 @@ def test_a_draining_worker_finishes_what_runs(
     assert waiting.result(15).result == {"sleep_seconds": 1.5, "label": "call"}
     [outcome] = callers.outcomes(accepted)
     assert (outcome["status"], outcome["attempts"], outcome["deliveries"]) == ("succeeded", 1, 1)
-    no_process_is_left([worker, *(entry.pid for entry in journal.entries("start"))])
+    no_process_is_left([worker])
+    no_function_is_left(journal.entries("start"))
     assert journal.duplicates() == 0
     assert callers.call({"label": "afterwards"}).result(15).succeeded
     report(accepted=1)
@@ -50,7 +51,8 @@ def test_what_outlives_the_drain_is_handed_back_without_a_charged_attempt(
 
     [outcome] = callers.outcomes(accepted)
     assert (outcome["status"], outcome["attempts"], outcome["deliveries"]) == ("succeeded", 1, 2)
-    no_process_is_left([worker, interrupted.pid])
+    no_process_is_left([worker])
+    no_function_is_left([interrupted])
     assert len(journal.entries("end")) == 1
     callers.close()
     report(accepted=1)

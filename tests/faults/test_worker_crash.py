@@ -11,7 +11,7 @@ import pytest
 from tests.faults.callers import Callers
 from tests.faults.conftest import LIMIT, kill
 from tests.faults.journal import Journal
-from tests.faults.leaks import full_limit_works, is_alive, no_process_is_left
+from tests.faults.leaks import full_limit_works, is_alive, no_function_is_left
 from tests.faults.waiting import eventually
 from tests.live_system import LiveSystem
 
@@ -41,7 +41,7 @@ def test_an_event_whose_environment_was_starting_runs_on_another_worker(
     [outcome] = callers.outcomes(accepted)
     assert (outcome["status"], outcome["attempts"]) == ("succeeded", 1)
     assert outcome["deliveries"] == 2
-    no_process_is_left([init.pid])
+    no_function_is_left([init])
     report(accepted=1, recovered_seconds=round(journal.entries("start")[0].at - init.at, 1))
 
 
@@ -52,18 +52,18 @@ def test_events_whose_handlers_were_running_run_again(
     deploy_recorder(system, limit=LIMIT)
     accepted = callers.accept({"sleep_seconds": 1.0, "label": "event"} for _ in range(3 * LIMIT))
     eventually("handlers at work", lambda: len(journal.entries("start")) == LIMIT)
-    interrupted = {entry.pid: entry for entry in journal.entries("start")}
+    interrupted = {entry.process: entry for entry in journal.entries("start")}
     killed_at = max(entry.at for entry in interrupted.values())
 
     kill(worker)
 
     outcomes = callers.outcomes(accepted)
     assert {outcome["status"] for outcome in outcomes} == {"succeeded"}
-    again = [entry for entry in journal.entries("start") if entry.pid not in interrupted]
+    again = [entry for entry in journal.entries("start") if entry.process not in interrupted]
     recovered_seconds = min(entry.at for entry in again) - killed_at
     assert recovered_seconds <= RECOVERED_WITHIN_SECONDS
     assert journal.duplicates() <= LIMIT, "only what was interrupted may run twice"
-    no_process_is_left(interrupted)
+    no_function_is_left(interrupted.values())
     full_limit_works(callers, journal, LIMIT, "afterwards")
     report(accepted=len(accepted), recovered_seconds=round(recovered_seconds, 1))
 
@@ -100,7 +100,7 @@ def test_a_waiting_caller_gets_an_error_and_its_call_never_runs_again(
     answers = [call.result(ANSWERED_WITHIN_SECONDS) for call in waiting]
     assert not any(answer.succeeded for answer in answers)
     assert {answer.error for answer in answers} == {"ServiceException"}
-    no_process_is_left(entry.pid for entry in journal.entries("start"))
+    no_function_is_left(journal.entries("start"))
     full_limit_works(callers, journal, LIMIT, "afterwards")
     assert set(journal.runs_of("call").values()) == {1}
     report(answered_seconds=round(max(answer.seconds for answer in answers), 1))

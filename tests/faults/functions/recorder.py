@@ -4,10 +4,15 @@ import os
 import time
 from typing import Any
 
+with open("/proc/self/stat") as stat:
+    # A pid means something in its namespace only; with its start (ticks since boot) it is known everywhere.
+    STARTED_AT = stat.read().rpartition(")")[2].split()[19]
+
 
 def note(event: str, request_id: str, label: str) -> None:
     journal = os.open(os.environ["JOURNAL"], os.O_WRONLY | os.O_APPEND)
-    os.write(journal, f"{event} {request_id} {os.getpid()} {time.time()} {label}\n".encode())
+    process = f"{STARTED_AT}:{os.getpid()}"
+    os.write(journal, f"{event} {request_id} {process} {time.time()} {label}\n".encode())
     os.close(journal)
 
 
