@@ -19,7 +19,7 @@ def draw() -> bytes:
         share = y / height
         pen.line((0, y, width, y), (int(24 + 120 * share), int(28 + 50 * share), int(86 + 20 * share)))
     middle, top = (width // 2, height * 2 // 5), 210
-    for step in range(24):  # rays
+    for step in (step for step in range(24) if step != 6):  # rays, but for the one behind the base
         angle = step * math.pi / 12
         pen.line((*_at(middle, angle, 270), *_at(middle, angle, 400 - 60 * (step % 2))), (255, 214, 90), 14)
     pen.ellipse(_around(middle, top), (255, 226, 110), (255, 250, 220), 12)

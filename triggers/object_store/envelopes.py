@@ -162,7 +162,8 @@ def _time_ms(text: str, received_ms: int) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return received_ms
-    return round(moment.timestamp() * 1000) if moment.tzinfo else received_ms
+    plausible = moment.tzinfo is not None and 1970 < moment.year < 9999
+    return round(moment.timestamp() * 1000) if plausible else received_ms
 
 
 def _size(value: int | str | None) -> int | None:

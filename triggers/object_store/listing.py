@@ -12,6 +12,7 @@ import botocore.exceptions
 import msgspec
 from botocore.config import Config
 
+from broker.aws_clients import endpoint_of
 from broker.invocation import now_ms
 from broker.settings import Settings
 from triggers.object_store.settings import ObjectStoreSettings
@@ -71,8 +72,7 @@ class Listing:
 
 def make_client(settings: ObjectStoreSettings, platform: Settings) -> Any:
     """An S3 client for the trigger's store, with the credentials of the process."""
-    urls = platform.endpoint_urls
-    endpoint_url = settings.endpoint_url or urls.get("AWS_ENDPOINT_URL_S3") or urls.get("AWS_ENDPOINT_URL")
+    endpoint_url = settings.endpoint_url or endpoint_of("s3", platform.endpoint_urls)
     config = Config(
         s3={"addressing_style": "path"} if endpoint_url else {},
         connect_timeout=_CONNECT_SECONDS,

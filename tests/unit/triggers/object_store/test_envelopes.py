@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from triggers.events.s3 import Source, notification
 from triggers.object_store.envelopes import MalformedEvent, StoreEvent, read
 
 NOW_MS = 1_800_000_000_000
@@ -115,8 +119,46 @@ def test_the_operator_knows_better_how_keys_are_written() -> None:
     assert one({"Records": [record(s3__object__key="a+b", eventSource="ceph:s3")]}, "url").change.key == "a b"
 
 
-def test_a_time_that_cannot_be_read_is_when_it_came() -> None:
-    assert one({"Records": [record(eventTime="yesterday")]}).change.time_ms == NOW_MS
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-01-01T00:00:00", "0001-01-01T00:00:00+23:00"])
+def test_a_time_that_cannot_be_read_is_when_it_came(text: str) -> None:
+    assert one({"Records": [record(eventTime=text)]}).change.time_ms == NOW_MS
+
+
+ODD: list[Any] = [
+    "",
+    "\ud800",
+    "x" * 5000,
+    None,
+    -1,
+    2**70,
+    1.5,
+    True,
+    [],
+    {},
+    "9999-12-31T23:59:59-23:00",
+    "%ff",
+    "\0",
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The ways to everything within a document."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        yield (*path, name)
+        yield from places(inner, (*path, name))
+
+
+def test_whatever_stands_in_an_event_it_is_taken_or_refused() -> None:
+    for place, odd in itertools.product(places(MINIO), ODD):
+        document = json.loads(json.dumps(MINIO))
+        inner = document
+        for name in place[:-1]:
+            inner = inner[name]
+        inner[place[-1]] = odd
+        with contextlib.suppress(MalformedEvent):
+            for event in read(json.dumps(document).encode(), NOW_MS):
+                json.loads(notification(event.change, Source(event.bucket, "r", "t")))
 
 
 def test_a_missing_etag_is_unknown() -> None:
