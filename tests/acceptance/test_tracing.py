@@ -96,7 +96,9 @@ def test_an_invocation_is_one_trace_from_the_gateway_to_the_handler(
     for name in ("queue", "environment", "handler"):
         assert spans[name].parent_span_id == root.span_id
     assert spans["init"].parent_span_id == spans["environment"].span_id
-    assert seen == f"Root=1-{TRACE_ID[:8]}-{TRACE_ID[8:]};Parent={root.span_id.hex()};Sampled=1"
+    carried, _, lineage = seen.partition(";Lineage=")
+    assert carried == f"Root=1-{TRACE_ID[:8]}-{TRACE_ID[8:]};Parent={root.span_id.hex()};Sampled=1"
+    assert lineage.endswith(":1")
     steps = [spans[name] for name in ("queue", "environment", "handler")]
     assert root.start_time_unix_nano - 2_000_000 <= steps[0].start_time_unix_nano
     assert all(
@@ -136,5 +138,7 @@ def test_the_caller_s_trace_reaches_the_function_while_tracing_is_off(running_sy
     deploy(running_system, "untraced")
     client = with_header(running_system, "X-Amzn-Trace-Id", TRACE_HEADER)
     answer = client.invoke(FunctionName="untraced", Payload=json.dumps({"do": "context"}))
-    assert json.loads(answer["Payload"].read())["trace"] == TRACE_HEADER
+    carried, _, lineage = json.loads(answer["Payload"].read())["trace"].partition(";Lineage=")
+    assert carried == TRACE_HEADER
+    assert lineage.endswith(":1")
     assert call(running_system, "untraced", {"do": "context"})["trace"].endswith("Sampled=0")
