@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
-from broker.caller import Target
+from broker.caller import Target, Trace
 from broker.claims import Claims
 from broker.invocation import now_ms
 from broker.trigger_store.model import TriggerRecord
@@ -33,7 +33,7 @@ KEPT_MARGIN_SECONDS = 600.0
 class Sender(Protocol):
     """`broker.caller.Caller`, as far as it is needed here."""
 
-    async def send(self, target: Target, payload: bytes) -> str: ...
+    async def send(self, target: Target, payload: bytes, *, trace: Trace) -> str: ...
 
 
 class InProgress(Exception):
@@ -102,8 +102,11 @@ class Subscription:
         if claim == "busy":
             raise InProgress(f"message {notification.message_id} is being taken already")
         payload = sns.event(notification, headers.get("x-amz-sns-subscription-arn", ""))
+        target = Target(trigger.function_name, trigger.qualifier)
+        # Its lineage shows a function that publishes to the topic that calls it.
+        trace = Trace(headers.get("x-amzn-trace-id", ""))
         try:
-            await self._sender.send(Target(trigger.function_name, trigger.qualifier), payload)
+            await self._sender.send(target, payload, trace=trace)
         except BaseException:
             await self._claims.release(scope, name)
             raise

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from aws_lambda_powertools.utilities.data_classes import SNSEvent
 
-from broker.caller import Target
+from broker.caller import Target, Trace
 from broker.claims import MemoryClaims
 from broker.errors import BrokerUnavailable
 from broker.trigger_store.model import TriggerRecord
@@ -36,6 +36,7 @@ class World:
     def __init__(self, signer: Signer) -> None:
         self.asked: list[str] = []
         self.sent: list[bytes] = []
+        self.traces: list[str] = []
         self.served = signer.certificate
         self.broken = False
         self.claims = MemoryClaims()
@@ -45,9 +46,10 @@ class World:
         self.asked.append(url)
         return self.served
 
-    async def send(self, target: Target, payload: bytes) -> str:
+    async def send(self, target: Target, payload: bytes, *, trace: Trace) -> str:
         if self.broken:
             raise BrokerUnavailable("away")
+        self.traces.append(trace.header)
         self.sent.append(payload)
         return "id"
 
@@ -82,6 +84,12 @@ async def test_a_signed_message_becomes_the_event_that_functions_know(
     assert record.sns.signature_version == version
     assert record.sns.signing_cert_url == AWS_CERTIFICATE
     assert record.sns.message_attributes == {}
+
+
+async def test_the_trace_of_a_message_goes_on_with_its_event(world: World, signer: Signer) -> None:
+    traced = {**HEADERS, "x-amzn-trace-id": "Root=1;Lineage=a87bd80c:1"}
+    await world.post(signer.sign(AWS_CERTIFICATE), headers=traced)
+    assert world.traces == ["Root=1;Lineage=a87bd80c:1"]
 
 
 async def test_the_certificate_is_fetched_once(world: World, signer: Signer) -> None:
