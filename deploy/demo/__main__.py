@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -53,6 +54,7 @@ def tell(directory: Path, collector: Collector) -> int:
     check(ending)
     saved = directory / "thumbnail.png"
     saved.write_bytes(ending.thumbnail)
+    shutil.rmtree(directory / "data", ignore_errors=True)  # kept only where something went wrong
     if not os.environ.get("NO_COLOR"):
         print(f"\n{in_half_blocks(ending.thumbnail)}\n")
     say(f"saved {saved}")

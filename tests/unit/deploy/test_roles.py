@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from broker.settings import Settings
+from deploy import local_aws
+from deploy.credentials import Credentials
 from deploy.data_dir import DataDir
+from deploy.errors import DeployError
+from deploy.local_aws import LocalAws, local_aws_child, new_local_aws
 from deploy.roles import UpOptions, gateway_child, worker_children
 
 
@@ -64,3 +69,34 @@ def test_every_process_is_told_where_the_others_are() -> None:
 
 def test_a_child_gets_its_time_to_drain_and_a_little_more() -> None:
     assert gateway_child(options()).stop_within_seconds == 25
+
+
+def test_local_services_replace_the_real_ones_for_the_platform_and_its_functions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.setenv(name, "real")
+    local = LocalAws(5000, Credentials("LOCAL", "local secret"))
+
+    [worker] = worker_children(replace(options(), local_aws=local))
+    settings = Settings.from_environ(worker.environ)
+
+    assert "real" not in worker.environ.values()
+    assert settings.endpoint_urls["AWS_ENDPOINT_URL_S3"] == "http://127.0.0.1:5000"
+    assert settings.endpoint_urls["AWS_ENDPOINT_URL_LAMBDA"] == "http://127.0.0.1:9000"
+    assert settings.function_credentials == ("LOCAL", "local secret")
+    assert "local secret" not in repr(settings) + repr(local) + repr(worker)
+
+
+def test_local_services_listen_on_loopback_only() -> None:
+    child = local_aws_child(LocalAws(5000, Credentials("a", "b")), DataDir(Path("/data")), "123456789012", {})
+
+    assert "-H 127.0.0.1 -p 5000" in " ".join(child.command)
+    assert child.environ == {"MOTO_ACCOUNT_ID": "123456789012"}
+
+
+def test_without_moto_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_aws, "find_spec", lambda name: None)
+
+    with pytest.raises(DeployError, match=r"lightswitch\[local\]"):
+        new_local_aws()
