@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -113,6 +114,24 @@ async def existing_mapping(context: Context, mapping_id: str) -> TriggerRecord:
     if record.kind != KIND:
         raise _missing()
     return record
+
+
+async def change_tags(
+    context: Context, mapping_id: str, change: Callable[[dict[str, str]], dict[str, str]]
+) -> None:
+    """Give a mapping the tags that `change` makes of those it has. Raises ApiError."""
+    await existing_mapping(context, mapping_id)
+
+    def changed(record: TriggerRecord) -> TriggerRecord:
+        settings = settings_of(record)
+        return replace(record, settings=_stored(replace(settings, tags=change(settings.tags))))
+
+    try:
+        await context.trigger_store.update(mapping_id, changed)
+    except TriggerNotFound as error:
+        raise _missing() from error
+    except ValueError as error:
+        raise invalid_parameter(str(error)) from error
 
 
 def settings_of(record: TriggerRecord) -> MappingSettings:

@@ -18,6 +18,7 @@ FIFO_BATCH_SIZE = 10
 UNWINDOWED_BATCH_SIZE = 10
 MOST_FILTERS = 10
 """AWS's default is five; its quota can be raised to ten."""
+MOST_TAGS = 50
 _DEFAULT_BATCH_SIZE = {"sqs": 10, "dynamodb": 100}
 _SOURCES = {
     "sqs": re.compile(r"arn:[a-z-]+:sqs:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,80}(\.fifo)?"),
@@ -63,6 +64,8 @@ class MappingSettings(
         _check_range("MaximumBatchingWindowInSeconds", self.maximum_batching_window_seconds, 0, 300)
         if len(self.filters) > MOST_FILTERS:
             raise ValueError(f"A mapping has at most {MOST_FILTERS} filters, this one {len(self.filters)}.")
+        if len(self.tags) > MOST_TAGS:
+            raise ValueError("Number of tags exceeds resource tag limit.")
         if service == "sqs":
             self._check_queue()
         else:

@@ -267,3 +267,18 @@ def test_a_mapping_that_is_not_there_is_told(refused: Refused) -> None:
     for operation in ("get", "update", "delete"):
         answer = refused(f"{operation}_event_source_mapping", UUID=nowhere)
         assert (answer["type"], answer["status"]) == ("ResourceNotFoundException", 404)
+
+
+def test_a_mapping_has_tags(function: str, queue: str, client: Any, refused: Refused) -> None:
+    created = client.create_event_source_mapping(
+        FunctionName=function, EventSourceArn=queue, Tags={"team": "orders"}
+    )
+    arn = created["EventSourceMappingArn"]
+    client.tag_resource(Resource=arn, Tags={"stage": "test"})
+    assert client.list_tags(Resource=arn)["Tags"] == {"team": "orders", "stage": "test"}
+    client.untag_resource(Resource=arn, TagKeys=["team", "unknown"])
+    assert client.list_tags(Resource=arn)["Tags"] == {"stage": "test"}
+    many = refused("tag_resource", Resource=arn, Tags={f"k{number}": "" for number in range(50)})
+    assert many["message"] == "Number of tags exceeds resource tag limit."
+    client.delete_event_source_mapping(UUID=created["UUID"])
+    assert refused("list_tags", Resource=arn)["status"] == 404

@@ -91,15 +91,16 @@ class QueueServer:
 
     def left(self, url: str) -> int:
         """Messages that are in the queue, visible or not."""
-        return self._count(url, "ApproximateNumberOfMessages") + self.hidden(url)
+        return sum(self._counts(url))
 
     def hidden(self, url: str) -> int:
         """Messages that somebody has received."""
-        return self._count(url, "ApproximateNumberOfMessagesNotVisible")
+        return self._counts(url)[1]
 
-    def _count(self, url: str, name: str) -> int:
-        asked = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])
-        return int(asked["Attributes"][name])
+    def _counts(self, url: str) -> tuple[int, int]:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        asked = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return int(asked[names[0]]), int(asked[names[1]])
 
     async def until_empty(self, url: str, within_seconds: float = 15) -> None:
         async with asyncio.timeout(within_seconds):

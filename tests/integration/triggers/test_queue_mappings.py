@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from broker.errors import Throttled
+from broker.errors import RecursiveLoop, Throttled
+from broker.lineage import MOST_RUNS, counted, is_recursive
 from tests.elasticmq.server import ElasticMq, Unavailable
 from tests.integration.triggers.queue_workbench import FUNCTION, FunctionError, QueueServer, serving
 from tests.waiting import until
@@ -188,6 +189,28 @@ async def test_a_throttled_function_does_not_use_up_receives(server: QueueServer
         await server.until_empty(url)
         await served.until_reported("OK")
     assert [batch[0]["attributes"]["ApproximateReceiveCount"] for batch in served.batches] == ["1"] * 4
+
+
+async def test_a_message_in_a_recursive_loop_is_left_and_the_others_run(
+    server: QueueServer, namespace: str
+) -> None:
+    url, arn = server.create(namespace)
+    lineage = "Root=1-5759e988-bd862e3fe1be46a994272793"
+    for _ in range(MOST_RUNS):
+        lineage = counted(lineage, FUNCTION)
+    looping = {"AWSTraceHeader": {"DataType": "String", "StringValue": lineage}}
+    server.sqs.send_message(QueueUrl=url, MessageBody="looping", MessageSystemAttributes=looping)
+    server.send(url, ["order"])
+    ran: list[str] = []
+
+    def refuse_loops(records: list[dict[str, Any]]) -> None:
+        if any(is_recursive(record["attributes"].get("AWSTraceHeader", ""), FUNCTION) for record in records):
+            raise RecursiveLoop(FUNCTION)
+        ran.extend(record["body"] for record in records)
+
+    async with serving(server.url, arn, refuse_loops):
+        await until(lambda: ran == ["order"] and server.left(url) == 1)
+    assert ran == ["order"]
 
 
 async def test_nothing_is_received_for_a_function_that_is_gone(server: QueueServer, namespace: str) -> None:

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SHORTEST_HIDE_SECONDS = 10
 """A queue with a shorter timeout would have to be asked all the time."""
+MOST_HELD_BYTES = 64 * 1024 * 1024
+"""A mapping that holds so much receives nothing more; there may be many mappings in a process."""
 _CHECK_SECONDS = 1.0
 _FOLLOW_SECONDS = 300.0
 _DELETE_GATHER_SECONDS = 0.002
@@ -39,6 +41,7 @@ class Holding:
         self.queue = queue
         self._held: dict[str, Message] = {}
         """By receipt handle, until it is deleted or given back."""
+        self._held_bytes = 0
         self._deletable: list[Message] = []
         self._to_delete = asyncio.Event()
         self._all_deleted = asyncio.Event()
@@ -55,8 +58,9 @@ class Holding:
         return max(self.visibility_seconds, SHORTEST_HIDE_SECONDS)
 
     @property
-    def count(self) -> int:
-        return len(self._held)
+    def is_full(self) -> bool:
+        """Whether what is held is as much as this process can bear."""
+        return self._held_bytes >= MOST_HELD_BYTES
 
     async def receive(self, most: int, wait_seconds: int) -> Sequence[Mapping[str, Any]]:
         """As `Queue.receive`; `take` what comes. Raises ServiceError."""
@@ -65,7 +69,9 @@ class Holding:
 
     def take(self, messages: Iterable[Message]) -> None:
         """Hold what was received."""
-        self._held |= {message.receipt_handle: message for message in messages}
+        for message in messages:
+            self._held[message.receipt_handle] = message
+            self._held_bytes += len(message.record)
 
     def done(self, messages: Sequence[Message]) -> None:
         """These succeeded: delete them soon, together with others; until then they stay hidden."""
@@ -96,11 +102,15 @@ class Holding:
             group.create_task(self._delete_what_is_done())
             group.create_task(self._follow_queue())
 
+    def _forget(self, message: Message) -> None:
+        if self._held.pop(message.receipt_handle, None) is not None:
+            self._held_bytes -= len(message.record)
+
     async def _show(self, messages: Sequence[Message], seconds: dict[str, float]) -> None:
         """Change by when messages are visible, where it makes a difference of a second or more."""
         now = asyncio.get_running_loop().time()
         for message in messages:
-            self._held.pop(message.receipt_handle, None)
+            self._forget(message)
         changed = [m for m in messages if m.hidden_until - now - max(0.0, seconds[m.receipt_handle]) >= 1]
 
         def rounded(message: Message) -> int:
@@ -169,5 +179,5 @@ class Holding:
             log.warning("messages_not_deleted", extra={"reason": str(error), "messages": len(handles)})
         for message in messages:
             if message.receipt_handle not in left:
-                self._held.pop(message.receipt_handle, None)
+                self._forget(message)
         return [message for message in messages if message.receipt_handle in left]

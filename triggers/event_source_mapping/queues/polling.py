@@ -7,6 +7,7 @@ mapping costs one request in twenty seconds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,6 +33,7 @@ MOST_POLLS = 10
 """Polls of one mapping at the same time."""
 _FIRST_RETRY_SECONDS = 0.5
 _LAST_RETRY_SECONDS = 20.0
+_ROOM_CHECK_SECONDS = 1.0
 _LATE_SECONDS = 0.3
 """How long a poll is waited for whose mapping stops."""
 
@@ -96,7 +98,9 @@ class Polling:
             self._report("No records processed")
         while (most := min(BATCH_ENTRIES, self._free_messages())) <= 0:
             self._room.clear()
-            await self._room.wait()
+            with contextlib.suppress(TimeoutError):  # a delete makes room as well, and does not say so
+                async with asyncio.timeout(_ROOM_CHECK_SECONDS):
+                    await self._room.wait()
         self._asked += most
         try:
             messages = await self._receive(most, wait_seconds)
@@ -127,6 +131,8 @@ class Polling:
 
     def _free_messages(self) -> int:
         """How many more messages could start to run, or wait for others of their batch."""
+        if self._holding.is_full:
+            return 0
         batches = self._concurrency.free - self._runs.waiting
         return batches * self._settings.batch_size - self._batching.pending - self._asked
 

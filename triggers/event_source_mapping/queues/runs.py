@@ -17,10 +17,11 @@ from broker.errors import (
     BrokerUnavailable,
     FunctionNotFound,
     FunctionNotReady,
+    RecursiveLoop,
     Throttled,
 )
 from broker.invocation import Reply
-from broker.lineage import merged
+from broker.lineage import is_recursive, merged
 from broker.registry.changes import QualifierNotFound
 from triggers.event_source_mapping.batch_results import failed_items
 from triggers.event_source_mapping.queues.batching import EVENT_BYTES, Batch
@@ -111,7 +112,11 @@ class Runs:
             raise
 
     async def _run_and_settle(self, batch: Batch) -> None:
-        reply = await self._reply(batch)
+        try:
+            reply = await self._reply(batch)
+        except RecursiveLoop as loop:
+            await self._stop_loop(batch, loop)
+            return
         failed = self._failed(batch, reply)
         self._holding.done([message for message in batch if message.id not in failed])
         back = [message for message in batch if message.id in failed]
@@ -121,6 +126,19 @@ class Runs:
             following = self._groups.succeeded(batch)
             if following is not None:
                 self._ready.append(following)
+
+    async def _stop_loop(self, batch: Batch, loop: RecursiveLoop) -> None:
+        """Leave what the function sent to itself too often to the queue's redrive; run the others."""
+        self._report(f"PROBLEM: {loop}")
+        name = loop.function_name
+        innocent = [message for message in batch if not is_recursive(message.trace_header, name)]
+        if batch[0].group:  # they have an order, and go back together
+            innocent = []
+        kept = frozenset(message.id for message in innocent)
+        looping = [message for message in batch if message.id not in kept]
+        await self._holding.give_back([*looping, *self._groups.failed(batch)])
+        if innocent:
+            self._ready.append(innocent)
 
     def _failed(self, batch: Batch, reply: Reply | None) -> frozenset[str]:
         """Ids of the messages that did not succeed."""
@@ -134,7 +152,7 @@ class Runs:
         return failed_items(reply.payload, identifiers) if self._report_failures else frozenset()
 
     async def _reply(self, batch: Batch) -> Reply | None:
-        """What the function answers; None where it was not run to an end."""
+        """What the function answers; None where it was not run to an end. Raises RecursiveLoop."""
         payload = event([message.record for message in batch])
         if len(payload) > EVENT_BYTES:
             self._report(f"PROBLEM: a message makes an event of {len(payload)} bytes, over {EVENT_BYTES}")
@@ -150,6 +168,8 @@ class Runs:
                 self.function_gone = True
                 self._report(f"PROBLEM: {error}")
                 return None
+            except RecursiveLoop:
+                raise
             except BrokerError as error:
                 self._report(f"PROBLEM: {error}")
                 return None
