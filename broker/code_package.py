@@ -68,6 +68,12 @@ def validate(package: bytes, most_zipped_bytes: int = MOST_UNZIPPED_BYTES) -> No
                 budget.spend(len(chunk))
 
 
+def unzipped_bytes(package: bytes) -> int:
+    """Size of all files of a package that is valid. Raises InvalidPackage where it is none at all."""
+    with _opened(package) as archive:
+        return sum(info.file_size for info in archive.infolist())
+
+
 def unpack(package: bytes, target: Path) -> None:
     """Make the new directory `target` with what the package holds, for everybody to read, nobody to write.
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from broker.function_logs import RedisFunctionLogs
+from broker.layer_store.redis_store import RedisLayerStore
 from broker.redis_broker.broker import RedisBroker
 from broker.registry.redis_registry import RedisRegistry
 from broker.schedule_store.redis_store import RedisScheduleStore
@@ -24,6 +25,7 @@ class Connections:
     logs: RedisFunctionLogs
     triggers: RedisTriggerStore
     schedules: RedisScheduleStore
+    layers: RedisLayerStore
 
 
 @asynccontextmanager
@@ -44,4 +46,6 @@ async def connected(settings: Settings) -> AsyncIterator[Connections]:
         stack.push_async_callback(triggers.close)
         schedules = RedisScheduleStore(settings.redis_url, settings.namespace)
         stack.push_async_callback(schedules.close)
-        yield Connections(broker, registry, logs, triggers, schedules)
+        layers = RedisLayerStore(settings.redis_url, settings.namespace)
+        stack.push_async_callback(layers.close)
+        yield Connections(broker, registry, logs, triggers, schedules, layers)

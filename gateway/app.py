@@ -19,6 +19,7 @@ from broker.errors import BrokerError
 from broker.function_logs import FunctionLogs
 from broker.interface import Broker
 from broker.invocation import new_request_id
+from broker.layer_store.interface import LayerStore
 from broker.registry.interface import Registry
 from broker.settings import Settings
 from broker.trigger_store.directory import Directory
@@ -65,6 +66,7 @@ class Parts:
     registry: Registry
     code_store: CodeStore
     function_logs: FunctionLogs
+    layers: LayerStore
     trigger_store: TriggerStore
     directory: Directory
     """Of the same store."""
@@ -94,6 +96,7 @@ def create_app(parts: Parts) -> AsgiApp:
         names=names,
         runtimes=Runtimes(parts.broker, model.shape_for("Runtime").metadata["enum"]),
         code_links=links,
+        layers=parts.layers,
         trigger_store=parts.trigger_store,
         directory=parts.directory,
         aws_clients=Clients(settings.endpoint_urls),

@@ -106,6 +106,7 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
             registry=registry,
             code_store=CodeStore(settings),
             function_logs=logs,
+            layers=opened.layers,
             trigger_store=opened.triggers,
             directory=directory,
             caller=Caller(broker, inbox, registry, settings, tracing),

@@ -9,13 +9,14 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Protocol
 
 from broker import code_package
 from broker.errors import CodeCorrupt
 from broker.single_flight import SingleFlight
+from worker.layer_merge import merge, part_of
 
 _UNFINISHED = "unfinished-"
 
@@ -44,7 +45,17 @@ class CodeCache:
         path = self._directory / digest
         if await asyncio.to_thread(_want, path):
             return path
-        return await self._flights.run(digest, lambda: self._fetch(digest, path))
+        return await self._flights.run(digest, lambda: self._fetch(path, [digest]))
+
+    async def layers_root(self, name: str, digests: Sequence[str]) -> Path:
+        """The packages merged in their order, read-only, under the `name` that stands for just that.
+
+        Raises as `task_root` does.
+        """
+        path = self._directory / name
+        if await asyncio.to_thread(_want, path):
+            return path
+        return await self._flights.run(name, lambda: self._fetch(path, digests))
 
     async def evict(self, keep: Set[str], unwanted_seconds: float = 3600) -> None:
         """Remove code that nobody has wanted for so long, and what crashed processes left unfinished.
@@ -58,21 +69,25 @@ class CodeCache:
         """Give up what is being fetched."""
         await self._flights.close()
 
-    async def _fetch(self, digest: str, path: Path) -> Path:
-        package = await self._packages.get(digest)
-        await asyncio.to_thread(self._unpack, package, path)
+    async def _fetch(self, path: Path, digests: Sequence[str]) -> Path:
+        packages = [await self._packages.get(digest) for digest in digests]
+        await asyncio.to_thread(self._unpack, packages, path)
         return path
 
-    def _unpack(self, package: bytes, path: Path) -> None:
+    def _unpack(self, packages: Sequence[bytes], path: Path) -> None:
         self._directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         unfinished = self._unfinished()
         try:
-            code_package.unpack(package, unfinished)
+            if len(packages) == 1:
+                code_package.unpack(packages[0], unfinished)
+            else:
+                merge(packages, unfinished)
             _name(unfinished, path)
         except code_package.InvalidPackage as error:
             raise CodeCorrupt(f"code {path.name} cannot be unpacked: {error}") from error
         finally:
-            _remove(unfinished)
+            for left in (unfinished, part_of(unfinished)):
+                _remove(left)
 
     def _evict(self, keep: Set[str], unwanted_seconds: float) -> None:
         for path in _listed(self._directory):

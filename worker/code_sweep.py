@@ -15,12 +15,13 @@ _PAGE = 500
 
 
 async def wanted_digests(registry: Registry) -> set[str]:
-    """Digests of the code of every version of every function. Raises BrokerUnavailable."""
+    """Names of the code and merged layers of every version of every function. Raises BrokerUnavailable."""
     digests: set[str] = set()
     after = ""
     while records := await registry.records(after, _PAGE):
         for record in records:
-            digests.update(version.code_digest for version in (record.latest, *record.versions.values()))
+            for version in (record.latest, *record.versions.values()):
+                digests.update({version.code_digest, version.layers_digest} - {""})
         after = records[-1].name
     return digests
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,8 @@ class Code(Protocol):
     """Unpacked code by digest; `worker.code_cache` is the real one."""
 
     async def task_root(self, digest: str) -> Path: ...
+
+    async def layers_root(self, name: str, digests: Sequence[str]) -> Path: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,9 @@ class Functions:
             raise FunctionNotFound(f"{record.name}:{version}")
         async with self._locks.setdefault((record.name, version), asyncio.Lock()):
             task_root = await self._code.task_root(config.code_digest)
+            layers = await self._layers(config)
         key = f"{record.name}:{version}:{config.revision_id}"
-        function = Function(record, config, key, self._spec(record, config, task_root))
+        function = Function(record, config, key, self._spec(record, config, task_root, layers))
         self._remember((record.name, version), function)
         return function
 
@@ -77,7 +80,15 @@ class Functions:
             forgotten, _ = self._known.popitem(last=False)
             self._locks.pop(forgotten, None)
 
-    def _spec(self, record: FunctionRecord, config: FunctionConfig, task_root: Path) -> EnvironmentSpec:
+    async def _layers(self, config: FunctionConfig) -> Path | None:
+        if not config.layers:
+            return None
+        digests = [layer.code_digest for layer in config.layers]
+        return await self._code.layers_root(config.layers_digest, digests)
+
+    def _spec(
+        self, record: FunctionRecord, config: FunctionConfig, task_root: Path, layers: Path | None
+    ) -> EnvironmentSpec:
         return EnvironmentSpec(
             function_name=record.name,
             version=config.version,
@@ -91,6 +102,7 @@ class Functions:
             task_root=task_root,
             region=self._settings.region,
             log_group=f"/aws/lambda/{record.name}",
+            layers=layers,
         )
 
     def _variables(self, config: FunctionConfig) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ The aggregate is immutable; `broker.registry.changes` makes new ones. Names foll
 from __future__ import annotations
 
 import base64
+import hashlib
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,20 @@ from broker.invocation import LATEST
 
 State = Literal["Pending", "Active", "Inactive", "Failed"]
 UpdateStatus = Literal["Successful", "Failed", "InProgress"]
+
+
+class LayerUse(msgspec.Struct, frozen=True):
+    """A layer version that a function was given; it goes on to work when that version is deleted."""
+
+    arn: str
+    code_sha256: str
+    code_size: int
+    unzipped_bytes: int
+
+    @property
+    def code_digest(self) -> str:
+        """Hex form of `code_sha256`: the code store's key."""
+        return base64.b64decode(self.code_sha256).hex()
 
 
 class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,7 +55,8 @@ class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     state_reason: str = ""
     state_reason_code: str = ""
     last_update_status: UpdateStatus = "Successful"
-    layers: tuple[str, ...] = ()
+    layers: tuple[LayerUse, ...] = ()
+    """In the order of merging: files of a later one replace those of an earlier one."""
     dead_letter_arn: str = ""
     """Queue or topic for events that failed; that of `$LATEST` counts for all versions."""
     extra: dict[str, msgspec.Raw] = {}
@@ -50,6 +66,12 @@ class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     def code_digest(self) -> str:
         """Hex form of `code_sha256`: the code store's key."""
         return base64.b64decode(self.code_sha256).hex()
+
+    @property
+    def layers_digest(self) -> str:
+        """What names all layers together, merged in their order; empty where there are none."""
+        digests = "\n".join(layer.code_digest for layer in self.layers)
+        return hashlib.sha256(digests.encode()).hexdigest() if digests else ""
 
 
 class Alias(msgspec.Struct, frozen=True, omit_defaults=True):

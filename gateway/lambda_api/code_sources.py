@@ -21,6 +21,11 @@ class StoredCode:
     size_bytes: int
 
     @property
+    def digest(self) -> str:
+        """Hex form of `sha256`: the code store's key."""
+        return base64.b64decode(self.sha256).hex()
+
+    @property
     def members(self) -> dict[str, Any]:
         """The fields of a FunctionConfig that it sets."""
         return {"code_sha256": self.sha256, "code_size": self.size_bytes}
@@ -28,7 +33,11 @@ class StoredCode:
 
 async def store_code(context: Context, source: Mapping[str, Any]) -> StoredCode:
     """Read, check and keep the package that `source` (members of FunctionCode) names. Raises ApiError."""
-    package = await read_code(context, source)
+    return await keep_code(context, await read_code(context, source))
+
+
+async def keep_code(context: Context, package: bytes) -> StoredCode:
+    """Put a package that was found sound into the code store."""
     digest = await context.code_store.put(package)
     return StoredCode(base64.b64encode(bytes.fromhex(digest)).decode(), len(package))
 

@@ -62,6 +62,7 @@ def outline(names: FunctionNames, name: str, config: FunctionConfig, qualifier: 
         "Architectures": list(config.architectures),
         "EphemeralStorage": {"Size": config.ephemeral_storage_mb},
         "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "Layers": [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in config.layers] or None,
         "LoggingConfig": _extra(
             config, "LoggingConfig", {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"}
         ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from broker.interface import Broker
+from broker.layer_store.interface import LayerStore
 from broker.registry.interface import Registry
 from broker.settings import Settings
 from broker.trigger_store.directory import Directory
@@ -45,6 +46,7 @@ class Context:
     names: FunctionNames
     runtimes: Runtimes
     code_links: CodeLinks
+    layers: LayerStore
     trigger_store: TriggerStore
     directory: Directory
     """Of the same store."""

@@ -1,7 +1,7 @@
 """What a request says about how a function runs, as fields of its FunctionConfig.
 
 Members without an effect yet are echoed where ignoring them does no harm (tracing, log format) and refused
-where a success would be a lie (network, file systems, layers, encryption keys).
+where a success would be a lie (network, file systems, encryption keys).
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ _REFUSED = (
     "FileSystemConfigs",
     "ImageConfig",
     "KMSKeyArn",
-    "Layers",
     "PublishTo",
     "RuntimeConfig",
     "SnapStart",

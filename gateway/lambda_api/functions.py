@@ -12,6 +12,7 @@ from gateway.lambda_api import configuration
 from gateway.lambda_api.code_sources import StoredCode, read_code, store_code
 from gateway.lambda_api.context import Context
 from gateway.lambda_api.errors import conflict, invalid_parameter
+from gateway.lambda_api.function_layers import check_unzipped_size, used_layers
 from gateway.lambda_api.function_settings import (
     check_handler,
     echoed,
@@ -34,7 +35,10 @@ async def create_function(context: Context, request: Request) -> Result:
     check_handler(request.get("Runtime", ""), request.get("Handler", ""))
     await context.runtimes.check(request["Runtime"])
     await _refuse_existing(context, name)
+    layers = await used_layers(context, request.get("Layers", ()))
     code = await store_code(context, request["Code"])
+    await check_unzipped_size(context, code.digest, layers)
+    fields["layers"] = layers
     record = changes.tag(_new_record(name, fields, code, request), request.get("Tags", {}))
     qualifier = LATEST
     if request.get("Publish"):
@@ -78,11 +82,12 @@ async def list_functions(context: Context, request: Request) -> Result:
 async def update_function_code(context: Context, request: Request) -> Result:
     name, _ = named_function(context, request, qualified=False)
     refuse_unsupported(request)
-    await context.registry.get(name)
+    current = (await context.registry.get(name)).latest
     if request.get("DryRun"):
         await read_code(context, request)
         return await get_function_configuration(context, {"FunctionName": name})
     code = await store_code(context, request)
+    await check_unzipped_size(context, code.digest, current.layers)
     members = dict(code.members)
     if "Architectures" in request:
         members["architectures"] = tuple(request["Architectures"])
@@ -97,6 +102,9 @@ async def update_function_configuration(context: Context, request: Request) -> R
         runtime = request.get("Runtime", current.runtime)
         check_handler(runtime, request.get("Handler", current.handler))
         await context.runtimes.check(runtime)
+    if "Layers" in request:
+        members["layers"] = await used_layers(context, request["Layers"])
+        await check_unzipped_size(context, current.code_digest, members["layers"])
     return await _update_latest(context, name, request, members)
 
 

@@ -34,6 +34,8 @@ class EnvironmentSpec:
     task_root: Path
     region: str
     log_group: str
+    layers: Path | None = None
+    """Merged layers, read-only: what the function finds at /opt."""
 
 
 class ResponseSink(Protocol):

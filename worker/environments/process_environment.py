@@ -191,6 +191,7 @@ class ProcessEnvironment:
             output=self._output.write_end,
             channel=self._channel.function_end,
             api_line=self._channel.api_line,
+            layers=self._spec.layers,
         )
         try:
             self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)

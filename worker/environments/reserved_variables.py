@@ -36,11 +36,12 @@ def process_variables(
 def _defaults(locations: Locations, *, python: bool) -> dict[str, str]:
     """What a function may set otherwise."""
     runtime, task = locations.library or "/var/runtime", locations.task_root
+    layers = locations.layers or "/opt"
     variables = {
         "HOME": locations.scratch,
         "LANG": "en_US.UTF-8",
-        "LD_LIBRARY_PATH": f"/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:/opt/lib",
-        "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+        "LD_LIBRARY_PATH": f"/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{layers}/lib",
+        "PATH": f"/usr/local/bin:/usr/bin:/bin:{layers}/bin",
         "TZ": ":UTC",
     }
     if python and locations.library:

@@ -271,6 +271,7 @@ def _start_request(process: ZygoteProcess, spec: ProcessSpec, placement: Placeme
         "library": locations.library,
         "has_channel": spec.channel is not None,
         "has_api_line": spec.api_line is not None,
+        "layers": locations.layers,
         "variables": {**spec.variables(locations), **dict([process.mark.split("=", 1)])},
         "limits": {"memory_bytes": spec.memory_mb << 20, "processes": PROCESSES},
         "confinement": {

@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 from broker.caller import Caller
 from broker.code_store import CodeStore
 from broker.function_logs import RedisFunctionLogs
+from broker.layer_store.memory_store import MemoryLayerStore
 from broker.redis_broker.broker import RedisBroker
 from broker.registry.redis_registry import RedisRegistry
 from broker.settings import Settings
@@ -126,6 +127,7 @@ class RunningGateway:
             registry=self.registry,
             code_store=CodeStore(self.settings),
             function_logs=self.logs,
+            layers=MemoryLayerStore(),
             trigger_store=self.triggers,
             directory=self.directory,
             caller=Caller(self.broker, inbox, self.registry, self.settings),

@@ -276,7 +276,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"Code": {"ZipFile": b""}}, INVALID, "non-empty zip"),
     ({"Code": {"ZipFile": zipped(), "S3Bucket": "bucket"}}, INVALID, "do not provide other FunctionCode"),
     ({"PackageType": "Image"}, NOT_BUILT, "PackageType Image is not supported yet"),
-    ({"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]}, NOT_BUILT, "Layers"),
+    ({"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]}, INVALID, "layer:l:1 does not exist"),
     ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, NOT_BUILT, "VpcConfig"),
     ({"DeadLetterConfig": {"TargetArn": f"{ARN}:another"}}, INVALID, "SQS queue or an SNS topic"),
     ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:1:q.fifo"}}, INVALID, "FIFO"),

@@ -88,7 +88,7 @@ class Child:
         sys.argv = ["bootstrap"]
         self._isolation.kernel.show_as(b"/var/runtime/bootstrap")
         _hide_start_script()
-        prepare_path(request["confinement"]["task_root"], request["library"])
+        prepare_path(request["confinement"]["task_root"], request["library"], request["layers"])
         loop = FunctionLoop(channel, self._log, Encoding(request["version"]))
         try:
             return loop.run(request["handler"])

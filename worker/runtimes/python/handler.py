@@ -25,13 +25,15 @@ LOADED_ON_LAMBDA = frozenset(
 is never seen. Any other module that the zygote imported early makes way for the function's."""
 
 
-def prepare_path(task_root: str, library: str) -> None:
-    """Task root first, then the standard library, the runtime's library (boto3) last."""
-    sys.path.insert(0, task_root)
+def prepare_path(task_root: str, library: str, layers: str = "") -> None:
+    """Task root first, then layers, the standard library, the runtime's library (boto3) last."""
+    brought = [task_root, *_layer_paths(layers)]
+    sys.path[:0] = brought
     if library:
         sys.path.append(library)
     sys.dont_write_bytecode = True
-    _make_way(task_root)
+    for directory in brought:
+        _make_way(directory)
 
 
 def load_handler(name: str) -> Handler:
@@ -68,6 +70,14 @@ def _import(module_name: str) -> Any:
         message = f"Syntax error in module '{module_name}': {error}"
         trace = f'  File "{error.filename}" Line {error.lineno}\n    {error.text}'
         raise Fault("Runtime.UserCodeSyntaxError", message, (trace,)) from error
+
+
+def _layer_paths(layers: str) -> list[str]:
+    """Where Lambda looks for packages in layers, if there are any."""
+    if not layers:
+        return []
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return [f"{layers}/python/lib/{version}/site-packages", f"{layers}/python"]
 
 
 def _make_way(task_root: str) -> None:
