@@ -62,6 +62,17 @@ def handler(event, context):
     for record in event["Records"]:
         say(record["body"])
 """
+SLOW = b"""
+import time
+
+from say import say
+
+
+def handler(event, context):
+    time.sleep(0.1)
+    for record in event["Records"]:
+        say(record["attributes"]["ApproximateReceiveCount"])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +223,16 @@ def test_a_store_reaches_the_function_through_a_queue(place: Place, s3_server: S
     (created,) = [event["Records"][0] for event in heard if "Records" in event]
     assert created["eventName"] == "ObjectCreated:Put"
     assert created["s3"]["object"]["key"] == "a+picture.png"
+
+
+def test_reserved_concurrency_holds_messages_back_and_uses_up_no_receives(place: Place) -> None:
+    place.deploy({"app.py": SLOW})
+    place.system.client.put_function_concurrency(FunctionName=place.name, ReservedConcurrentExecutions=1)
+    for _ in range(8):
+        place.sqs.send_message(QueueUrl=place.url, MessageBody="order")
+    place.map(BatchSize=1)
+    assert place.hears(8) == ["1"] * 8
+    eventually("the queue is empty", place.is_empty)
 
 
 def test_a_disabled_mapping_rests_until_it_is_enabled(place: Place) -> None:
