@@ -27,6 +27,7 @@ from worker.environments.pool import Pool, PoolLimits
 from worker.environments.process_factory import ProcessEnvironmentFactory
 from worker.executor import Executor
 from worker.functions import Functions
+from worker.housekeeping import keep_house
 from worker.journal import Journal
 from worker.loop import Loop, until
 from worker.options import WorkerOptions
@@ -40,11 +41,11 @@ log = logging.getLogger(__name__)
 RESTART_ME = 75
 """Exit status after a lost lease: a fresh process must take over."""
 
-_REAP_SECONDS = 5.0
 _SMALLEST_FUNCTION_MB = 128
 _MOST_CONCURRENT = 1_000
 _OVERCOMMIT = 8
-"""Functions use a fraction of their memory setting; the process sandbox does not reserve it."""
+"""Functions use a fraction of their memory setting. Each is held to it where control groups are, and when the
+machine itself runs short, idle environments are stopped (`housekeeping`)."""
 
 
 def run(settings: Settings, options: WorkerOptions) -> int:
@@ -72,7 +73,7 @@ async def _serve(settings: Settings, options: WorkerOptions) -> int:
 async def _until_stopped(
     stop: asyncio.Event, loop: Loop, consumer: Consumer, pool: Pool, drain_seconds: float
 ) -> int:
-    reaping = asyncio.create_task(_reap(pool), name="reap")
+    housekeeping = asyncio.create_task(keep_house(pool), name="keep house")
     try:
         await until(stop, loop.run())
     except LeaseLost as error:
@@ -80,7 +81,7 @@ async def _until_stopped(
         loop.abandon()
         return RESTART_ME
     finally:
-        reaping.cancel()
+        housekeeping.cancel()
     log.info("worker_drains", extra={"grace_seconds": drain_seconds})
     with contextlib.suppress(BrokerError):
         await consumer.stop()
@@ -139,12 +140,6 @@ async def _ended(task: asyncio.Task[None]) -> None:
 async def _sign_off(consumer: Consumer) -> None:
     with contextlib.suppress(BrokerError):
         await consumer.close()
-
-
-async def _reap(pool: Pool) -> None:
-    while True:
-        await asyncio.sleep(_REAP_SECONDS)
-        pool.reap()
 
 
 def _memory_mb(options: WorkerOptions) -> int:

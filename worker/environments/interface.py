@@ -148,12 +148,16 @@ class Environment(Protocol):
         Cancelling destroys what was created."""
 
     async def run(self, work: Work) -> RunResult:
-        """Run once. Only in state IDLE; back to IDLE after Succeeded and HandlerFailed, else GONE.
+        """Run once. Only in states IDLE and FROZEN; back to IDLE after Succeeded and HandlerFailed, else
+        GONE.
 
         Everything the function wrote before its answer has reached `on_output` when this returns.
         Cancelling destroys the environment. Raises NotRun when it died while it was idle and nobody had
         noticed yet; it is GONE then.
         """
+
+    def freeze(self) -> None:
+        """Let nothing of it run until the next `run`. Does nothing unless it is IDLE; FROZEN afterwards."""
 
     async def stop(self) -> None:
         """Destroy it with all its descendants. Idempotent; returns when no process is left."""

@@ -1,28 +1,37 @@
-"""The peak memory of a process whose runtime does not report it."""
+"""The peak memory of an environment beyond what its runtime reports."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 SAMPLE_SECONDS = 1.0
 
 
 class PeakMemory:
-    """Reads a process's high-water mark, at most once in SAMPLE_SECONDS: a read costs as much as a run."""
+    """Measures at most once in SAMPLE_SECONDS: a measurement costs as much as a short run. High-water marks
+    make up for it: what one run misses, the next one sees."""
 
     def __init__(self) -> None:
         self._peak_kb = 0
         self._next_sample = 0.0
 
-    def kb(self, pid: int, now_seconds: float) -> int:
-        """The peak in KB; `pid` 0 where there is no process."""
-        if pid and now_seconds >= self._next_sample:
+    def kb(self, measure: Callable[[], int], now_seconds: float) -> int:
+        """The largest value of `measure` so far."""
+        if now_seconds >= self._next_sample:
             self._next_sample = now_seconds + SAMPLE_SECONDS
-            self._peak_kb = max(self._peak_kb, _high_water_kb(pid))
+            self._peak_kb = max(self._peak_kb, measure())
         return self._peak_kb
 
+    def expire(self) -> None:
+        """Measure when asked next: there will be no later time."""
+        self._next_sample = 0.0
 
-def _high_water_kb(pid: int) -> int:
+
+def high_water_kb(pid: int) -> int:
+    """The most memory that a process had; 0 where there is none."""
+    if not pid:
+        return 0
     try:
         for line in Path(f"/proc/{pid}/status").read_bytes().splitlines():
             if line.startswith(b"VmHWM:"):

@@ -26,11 +26,13 @@ from worker.environments.interface import (
 )
 from worker.environments.lifecycle import State, move
 from worker.environments.output_pipe import OutputPipe
-from worker.environments.peak_memory import PeakMemory
+from worker.environments.peak_memory import PeakMemory, high_water_kb
 from worker.environments.reserved_variables import process_variables
 from worker.sandbox.interface import ProcessSpec, Sandbox, SandboxProcess, StartFailed
 
 logger = logging.getLogger(__name__)
+
+AT_REST = (State.IDLE, State.FROZEN)
 
 INIT_SECONDS = 10.0
 """Lambda's init limit; what goes on longer counts as part of the first invocation there."""
@@ -121,6 +123,8 @@ class ProcessEnvironment:
         self._become_idle()
 
     async def run(self, work: Work) -> RunResult:
+        if self._state is State.FROZEN:
+            self._thaw()
         self._state = move(self._state, State.BUSY)
         answer: asyncio.Future[RunOutcome] = self._loop.create_future()
         self._answer = answer
@@ -136,9 +140,11 @@ class ProcessEnvironment:
         finally:
             timer.cancel()
         ended = time.perf_counter()
-        if isinstance(outcome, Exited) and self._channel.withdraw():
-            await self._destroy()
-            raise NotRun
+        if isinstance(outcome, Exited):
+            self._memory.expire()
+            if self._channel.withdraw():
+                await self._destroy()
+                raise NotRun
         self._output.drain()
         result = RunResult(outcome, (ended - started) * 1000, self._peak_mb(ended), self._run_us / 1000)
         if isinstance(outcome, Succeeded | HandlerFailed) and self._destroying is None:
@@ -146,6 +152,16 @@ class ProcessEnvironment:
         else:
             await self._destroy()
         return result
+
+    def freeze(self) -> None:
+        if self._state is State.IDLE and self._process is not None:
+            self._state = move(self._state, State.FROZEN)
+            self._process.freeze()
+
+    def _thaw(self) -> None:
+        if self._process is not None:
+            self._process.thaw()
+        self._state = move(self._state, State.IDLE)
 
     async def stop(self) -> None:
         await self._destroy()
@@ -219,11 +235,11 @@ class ProcessEnvironment:
             self._fail_init(error_documents.EXIT_ERROR, document)
         elif self._state is State.BUSY:
             self._settle(Exited(cause))
-        elif self._state is State.IDLE:
+        elif self._state in AT_REST:
             self._die_idle()
 
     def _die_idle(self) -> None:
-        if self._state is State.IDLE:
+        if self._state in AT_REST:
             self._begin_destroying()
             self._on_gone()
 
@@ -246,14 +262,21 @@ class ProcessEnvironment:
         """Kill it; its exit then ends what was under way."""
         if self._state in (State.STOPPING, State.GONE):
             return
-        if self._state is State.IDLE:
+        if self._state in AT_REST:
             self._die_idle()
         else:
             self._begin_destroying()
 
     def _peak_mb(self, now: float) -> int:
-        peak_kb = self._peak_kb or self._memory.kb(self.pid, now)
-        return math.ceil(peak_kb / 1024)
+        peak_kb = max(self._peak_kb, self._memory.kb(self._measured_kb, now))
+        return min(math.ceil(peak_kb / 1024), self._spec.memory_mb)
+
+    def _measured_kb(self) -> int:
+        """All its processes together where somebody counts; the main one where its runtime does not tell."""
+        if self._process is None:
+            return 0
+        of_main = 0 if self._peak_kb else high_water_kb(self._process.pid)
+        return max(of_main, self._process.peak_memory_kb())
 
     def _begin_destroying(self) -> asyncio.Task[None]:
         if self._destroying is None:

@@ -50,6 +50,14 @@ class ManualEnvironment:
     async def run(self, work: Work) -> RunResult:
         return RunResult(Succeeded(work.payload), 1.0, 30)
 
+    def freeze(self) -> None:
+        if self.state is State.IDLE:
+            self.state = move(self.state, State.FROZEN)
+
+    @property
+    def frozen(self) -> bool:
+        return self.state is State.FROZEN
+
     async def stop(self) -> None:
         self.stopped = True
         self.state = State.GONE
@@ -286,3 +294,31 @@ async def test_closing_stops_every_idle_environment(factory: ManualFactory) -> N
         pool.release(await warm(pool, factory, spec(key), key))
     await pool.close()
     assert all(environment.stopped for environment in factory.made)
+
+
+async def test_what_has_been_idle_for_a_moment_is_frozen_and_is_taken_as_it_is(
+    factory: ManualFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pool_of(factory)
+    place = await warm(pool, factory)
+    pool.release(place)
+
+    pool.freeze()
+    assert not factory.made[0].frozen
+
+    monkeypatch.setattr("worker.environments.pool.FREEZE_AFTER_SECONDS", 0.0)
+    pool.freeze()
+    assert factory.made[0].frozen
+    assert await pool.acquire("f", spec()) is place
+
+
+async def test_where_memory_runs_short_the_oldest_idle_environment_goes(factory: ManualFactory) -> None:
+    pool = pool_of(factory)
+    first, second = await warm(pool, factory), await warm(pool, factory)
+    pool.release(first)
+    pool.release(second)
+
+    pool.shed()
+    await settle()
+
+    assert [made.stopped for made in factory.made] == [True, False]

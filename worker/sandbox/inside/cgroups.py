@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -57,6 +58,9 @@ class Cgroups:
         """Remove groups that nobody uses any more."""
         names = {name for each in self.directories.values() for name in _groups_in(each)}
         for name in names:
+            with contextlib.suppress(OSError):
+                # What was killed while it was frozen dies now.
+                self.freeze(name, frozen=False)
             self.remove(name)
 
     def create(self, name: str) -> None:

@@ -1,0 +1,31 @@
+"""Workbenches at each sandbox level. One that the machine lacks skips with the reason; for root in CI it fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.environment_workbench import Workbench, workbench
+from worker.sandbox.interface import SandboxUnavailable
+from worker.sandbox.levels import IsolationPolicy, Level, Network
+from worker.sandbox.process_sandbox import ProcessSandbox
+
+
+@asynccontextmanager
+async def workbench_at(level: Level, directory: Path, network: Network = "open") -> AsyncIterator[Workbench]:
+    """A workbench whose functions are isolated at `level` exactly."""
+    library = directory / "library"
+    policy = IsolationPolicy(forced=level, network=network)
+    sandbox = ProcessSandbox(directory / "worker", library / "current", policy=policy)
+    async with AsyncExitStack() as stack:
+        try:
+            bench = await stack.enter_async_context(workbench(directory, library, sandbox))
+        except SandboxUnavailable as error:
+            await sandbox.close()
+            give_up = pytest.fail if os.environ.get("CI") and os.geteuid() == 0 else pytest.skip
+            give_up(str(error))
+        yield bench
