@@ -1,4 +1,4 @@
-"""Workbenches at each sandbox level. One that the machine lacks skips with the reason; for root in CI it fails."""
+"""Workbenches at each sandbox level; one that the machine lacks skips, or fails for root in CI."""
 
 from __future__ import annotations
 

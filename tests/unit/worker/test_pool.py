@@ -54,8 +54,7 @@ class ManualEnvironment:
         if self.state is State.IDLE:
             self.state = move(self.state, State.FROZEN)
 
-    @property
-    def frozen(self) -> bool:
+    def is_frozen(self) -> bool:
         return self.state is State.FROZEN
 
     async def stop(self) -> None:
@@ -304,11 +303,11 @@ async def test_what_has_been_idle_for_a_moment_is_frozen_and_is_taken_as_it_is(
     pool.release(place)
 
     pool.freeze()
-    assert not factory.made[0].frozen
+    assert not factory.made[0].is_frozen()
 
     monkeypatch.setattr("worker.environments.pool.FREEZE_AFTER_SECONDS", 0.0)
     pool.freeze()
-    assert factory.made[0].frozen
+    assert factory.made[0].is_frozen()
     assert await pool.acquire("f", spec()) is place
 
 
