@@ -21,6 +21,7 @@ COMMANDS = {
     "list": ("deploy.commands.functions", "List the functions."),
     "delete": ("deploy.commands.delete", "Delete a function."),
     "trigger": ("deploy.commands.trigger.group", "Add, list, show and remove what calls functions."),
+    "runtimes": ("deploy.commands.runtimes.group", "List and add the runtimes of this machine."),
     "workers": ("deploy.commands.workers", "List the workers of the fleet."),
     "doctor": ("deploy.commands.doctor", "Check this machine and the running system."),
     "gateway": ("deploy.commands.gateway", "Run one gateway process, in the foreground."),

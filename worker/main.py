@@ -100,6 +100,7 @@ async def _parts(
         factory = ProcessEnvironmentFactory(
             settings.data_dir / "environments",
             library_directory=settings.data_dir / "runtime",
+            clients_directory=settings.data_dir / "runtimes",
             policy=options.isolation,
         )
         await factory.open()

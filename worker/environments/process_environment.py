@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from worker.environments import error_documents
 from worker.environments.channel import ChannelListener, RuntimeChannel
@@ -28,7 +28,15 @@ from worker.environments.lifecycle import State, move
 from worker.environments.output_pipe import OutputPipe
 from worker.environments.peak_memory import PeakMemory, high_water_kb
 from worker.environments.reserved_variables import process_variables
-from worker.sandbox.interface import ProcessSpec, Sandbox, SandboxProcess, StartFailed
+from worker.runtimes.official_clients import OfficialRuntime
+from worker.sandbox.interface import (
+    Locations,
+    ProcessSpec,
+    Sandbox,
+    SandboxProcess,
+    StartFailed,
+    bootstrap,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +62,14 @@ class ProcessEnvironment:
         on_output: OnOutput,
         on_gone: Callable[[], None],
         on_end: Callable[[ProcessEnvironment], None],
+        official: OfficialRuntime | None = None,
     ) -> None:
         self._spec = spec
         self._log_stream = log_stream
         self._sandbox = sandbox
         self._on_gone = on_gone
         self._on_end = on_end
+        self._official = official
         self._loop = asyncio.get_running_loop()
         self._state = State.STARTING
         self._output = OutputPipe(on_output)
@@ -208,6 +218,8 @@ class ProcessEnvironment:
             channel=self._channel.function_end,
             api_line=self._channel.api_line,
             layers=self._spec.layers,
+            command=self._command,
+            runtime_directory=self._official.directory if self._official else None,
         )
         try:
             self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)
@@ -217,6 +229,14 @@ class ProcessEnvironment:
         self._channel.process_started()
         if self._destroying is not None and self._process is not None:
             await self._process.kill()
+
+    def _command(self, seen: Locations) -> Sequence[str]:
+        if self._official is not None:
+            return self._official.command(seen, self._spec.handler)
+        layered = self._spec.layers is not None and (self._spec.layers / "bootstrap").is_file()
+        if layered and not (self._spec.task_root / "bootstrap").is_file():
+            return [f"{seen.layers}/bootstrap"]
+        return bootstrap(seen)
 
     def _process_failed(self, failure: StartFailed) -> None:
         error_type = (

@@ -16,6 +16,7 @@ from worker.environments.http_channel import HttpChannel
 from worker.environments.interface import EnvironmentSpec, OnOutput
 from worker.environments.process_environment import ProcessEnvironment
 from worker.runtimes.library import prepare_library
+from worker.runtimes.official_clients import installed
 from worker.sandbox.interface import Sandbox
 from worker.sandbox.levels import IsolationPolicy, Level
 from worker.sandbox.process_sandbox import AUTOMATIC, ProcessSandbox
@@ -26,7 +27,8 @@ class ProcessEnvironmentFactory:
 
     `directory` is the worker's own; scratch directories and (below `library_directory`, which several
     workers may share, else below `directory`) the packages that Python functions find without bringing
-    them. `policy` says which levels may be used; `sandbox` replaces all that.
+    them. Official runtime clients lie in
+    `clients_directory`. `policy` says which levels may be used; `sandbox` replaces all that.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class ProcessEnvironmentFactory:
         directory: Path,
         *,
         library_directory: Path | None = None,
+        clients_directory: Path | None = None,
         policy: IsolationPolicy = AUTOMATIC,
         sandbox: Sandbox | None = None,
     ) -> None:
@@ -41,10 +44,11 @@ class ProcessEnvironmentFactory:
         self._sandbox = sandbox or ProcessSandbox(
             directory, self._library_directory / "current", policy=policy
         )
+        self._official = installed(clients_directory) if clients_directory else {}
         self._environments: set[ProcessEnvironment] = set()
 
     def runtimes(self) -> tuple[str, ...]:
-        return self._sandbox.runtimes()
+        return (*self._sandbox.runtimes(), *self._official)
 
     @property
     def level(self) -> Level:
@@ -73,6 +77,7 @@ class ProcessEnvironmentFactory:
             on_output,
             on_gone,
             self._environments.discard,
+            self._official.get(spec.runtime),
         )
         self._environments.add(environment)
         return environment

@@ -14,7 +14,7 @@ def process_variables(
     """The whole environment of a function's process; the reserved names win over the function's own."""
     python = spec.runtime.startswith("python")
     return {
-        **_defaults(locations, python=python),
+        **_defaults(locations, python=python, node=_node_major(spec.runtime)),
         **spec.variables,
         "_HANDLER": spec.handler,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
@@ -33,7 +33,7 @@ def process_variables(
     }
 
 
-def _defaults(locations: Locations, *, python: bool) -> dict[str, str]:
+def _defaults(locations: Locations, *, python: bool, node: str) -> dict[str, str]:
     """What a function may set otherwise."""
     runtime, task = locations.library or "/var/runtime", locations.task_root
     layers = locations.layers or "/opt"
@@ -46,4 +46,11 @@ def _defaults(locations: Locations, *, python: bool) -> dict[str, str]:
     }
     if python and locations.library:
         variables["PYTHONPATH"] = runtime
+    if node:
+        places = (f"{layers}/nodejs/node{node}", f"{layers}/nodejs", runtime)
+        variables["NODE_PATH"] = ":".join(f"{place}/node_modules" for place in places)
     return variables
+
+
+def _node_major(runtime: str) -> str:
+    return runtime.removeprefix("nodejs").partition(".")[0] if runtime.startswith("nodejs") else ""

@@ -146,7 +146,7 @@ class ProcessSandbox:
         return next(iter(self._interpreters))
 
     def _version(self, runtime: str) -> str:
-        if runtime.startswith("provided"):
+        if not runtime.startswith("python"):
             return self._default_version()
         version = runtime.removeprefix("python")
         if version not in self._interpreters:

@@ -1,0 +1,29 @@
+"""`lightswitch runtimes add`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from broker.settings import Settings
+from deploy.commands.options import data_dir_option
+from deploy.errors import DeployError
+from worker.runtimes.official_clients import CannotInstall, install
+
+
+@click.command("add")
+@click.argument("runtime")
+@data_dir_option
+def command(runtime: str, data_dir: Path | None) -> None:
+    """Install the official client of RUNTIME (e.g. nodejs20.x) from its registry, once.
+
+    Workers offer the runtime from their next start on.
+    """
+    settings = Settings.from_environ(os.environ, data_dir=data_dir)
+    try:
+        place = install(runtime, settings.data_dir / "runtimes")
+    except CannotInstall as error:
+        raise DeployError(str(error)) from error
+    click.echo(f"{runtime} is ready in {place}; restart the workers to use it")

@@ -1,0 +1,97 @@
+"""Functions for Node.js on AWS's own client, unmodified, in a running system."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.acceptance.download_cache import download_cache
+from tests.acceptance.functions import call, failing_call
+from tests.deployment_packages import package
+from tests.live_system import LiveSystem
+from worker.runtimes.official_clients import CLIENTS, CannotInstall, install, node_major
+
+COMMON_JS = b"""
+const tools = require("tools");
+exports.handler = async (event, context) => {
+  if (event.fail) throw new TypeError("failed on purpose");
+  return {event, name: context.functionName, tools: tools.version};
+};
+"""
+MODULE = b"""
+import { setTimeout } from "node:timers/promises";
+export const handler = async (event) => { await setTimeout(5); return event.number * 2; };
+"""
+STREAMING = b"""
+exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+  for (let i = 0; i < 3; i++) stream.write(`part ${i};`);
+  stream.end();
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def runtime() -> str:
+    """The runtime of the Node.js on this machine."""
+    major = node_major()
+    names = [client.runtime for client in CLIENTS if client.major == major]
+    if not names:
+        pytest.skip(f"no client suits the Node.js of this machine ({major or 'none'})")
+    return names[0]
+
+
+@pytest.fixture(scope="module")
+def system(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
+    data_dir = tmp_path_factory.mktemp("node") / "data"
+    try:
+        client = install(runtime, download_cache("runtimes"))
+    except CannotInstall as error:
+        pytest.skip(str(error))
+    (data_dir / "runtimes").mkdir(parents=True)
+    shutil.copytree(client, data_dir / "runtimes" / runtime, ignore=shutil.ignore_patterns("deps"))
+    with LiveSystem(data_dir) as running:
+        yield running
+
+
+def deploy(system: LiveSystem, name: str, runtime: str, files: dict[str, bytes], **more: Any) -> None:
+    system.deploy(name, package(files), runtime=runtime, **more)
+
+
+def test_a_common_js_handler_answers_finds_its_layer_and_reports_errors(
+    system: LiveSystem, runtime: str, function_name: str
+) -> None:
+    layer = system.client.publish_layer_version(
+        LayerName="tools",
+        Content={"ZipFile": package({"nodejs/node_modules/tools/index.js": b"exports.version = 3;"})},
+    )
+    deploy(system, function_name, runtime, {"app.js": COMMON_JS}, Layers=[layer["LayerVersionArn"]])
+    for number in range(3):
+        answer = call(system, function_name, {"n": number})
+        assert answer == {"event": {"n": number}, "name": function_name, "tools": 3}
+    document = failing_call(system, function_name, {"fail": True})
+    assert (document["errorType"], document["errorMessage"]) == ("TypeError", "failed on purpose")
+    assert document["trace"]
+
+
+def test_an_ecmascript_module_answers(system: LiveSystem, runtime: str, function_name: str) -> None:
+    deploy(system, function_name, runtime, {"app.mjs": MODULE})
+    assert call(system, function_name, {"number": 21}) == 42
+
+
+def test_a_response_is_streamed(system: LiveSystem, runtime: str, function_name: str) -> None:
+    deploy(system, function_name, runtime, {"app.js": STREAMING})
+    answer = system.client.invoke_with_response_stream(FunctionName=function_name, Payload=b"{}")
+    events = list(answer["EventStream"])
+    chunks = [event["PayloadChunk"]["Payload"] for event in events if "PayloadChunk" in event]
+    assert b"".join(chunks) == b"part 0;part 1;part 2;"
+    assert "ErrorCode" not in events[-1]["InvokeComplete"]
+
+
+def test_a_runtime_that_no_worker_has_is_refused_naming_what_there_is(
+    system: LiveSystem, runtime: str, function_name: str
+) -> None:
+    with pytest.raises(system.client.exceptions.InvalidParameterValueException, match=runtime):
+        deploy(system, function_name, "ruby3.3", {"app.rb": b""})
