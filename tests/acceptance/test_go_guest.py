@@ -44,3 +44,15 @@ def test_a_handler_of_aws_lambda_go_answers_and_fails_as_on_lambda(
     assert {answer["function"] for answer in answers} == {function_name}
     document = failing_call(running_system, function_name, {})
     assert document == {"errorMessage": "nobody to greet", "errorType": "errorString"}
+
+
+def test_a_layer_may_bring_the_bootstrap(
+    running_system: LiveSystem, function_name: str, greeter: bytes
+) -> None:
+    layer = running_system.client.publish_layer_version(
+        LayerName=function_name, Content={"ZipFile": package({"bootstrap": greeter})}
+    )
+    code = package({"settings": b"none"})
+    layers = [layer["LayerVersionArn"]]
+    running_system.deploy(function_name, code, runtime="provided.al2023", Layers=layers)
+    assert call(running_system, function_name, {"name": "Ada"})["greeting"] == "hello Ada"

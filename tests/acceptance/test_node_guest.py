@@ -14,6 +14,9 @@ from tests.deployment_packages import package
 from tests.live_system import LiveSystem
 from worker.runtimes.official_clients import CLIENTS, CannotInstall, install, node_major
 
+pytestmark = pytest.mark.timeout(600)
+"""The first run installs the client, which is compiled."""
+
 COMMON_JS = b"""
 const tools = require("tools");
 exports.handler = async (event, context) => {
