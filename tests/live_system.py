@@ -38,14 +38,18 @@ class LiveSystem:
     """
 
     def __init__(
-        self, data_dir: Path, arguments: Sequence[str] = (), variables: Mapping[str, str] | None = None
+        self,
+        data_dir: Path,
+        arguments: Sequence[str] = (),
+        variables: Mapping[str, str] | None = None,
+        shared: Sequence[str] = SHARED,
     ) -> None:
         self.data_dir = data_dir
         self.log_file = data_dir.with_name(f"{data_dir.name}.up.log")
         program = str(Path(sys.executable).with_name("lightswitch"))
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [program, "up", "--port", "0", "--data-dir", str(data_dir), *SHARED, *arguments],
+                [program, "up", "--port", "0", "--data-dir", str(data_dir), *shared, *arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

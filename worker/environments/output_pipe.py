@@ -12,6 +12,10 @@ READ_BYTES = 65_536
 DRAIN_BYTES = 1 << 20
 """Enough for all that a pipe holds. A function that goes on flooding is read later, in its turn."""
 
+BURST_BYTES = 1 << 20
+PAUSE_SECONDS = 0.1
+"""After each burst nothing is read for a while: who floods its log waits, and not the others."""
+
 
 class OutputPipe:
     """Hands what comes out of the pipe to `on_output`, one piece per turn of the loop."""
@@ -24,6 +28,8 @@ class OutputPipe:
         self._poll = select.poll()
         self._poll.register(self._read_end, select.POLLIN)
         self._open = True
+        self._budget = BURST_BYTES
+        self._resuming: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._read_end, self._read)
 
     def process_started(self) -> None:
@@ -47,8 +53,19 @@ class OutputPipe:
         self.process_started()
         if self._open:
             self._open = False
+            if self._resuming is not None:
+                self._resuming.cancel()
             self._loop.remove_reader(self._read_end)
             os.close(self._read_end)
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._read_end)
+        self._resuming = self._loop.call_later(PAUSE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        self._resuming = None
+        self._budget = BURST_BYTES
+        self._loop.add_reader(self._read_end, self._read)
 
     def _read(self) -> int:
         try:
@@ -57,6 +74,9 @@ class OutputPipe:
             return 0
         if data:
             self._on_output(data)
+            self._budget -= len(data)
+            if self._budget <= 0 and self._resuming is None:
+                self._pause()
         else:
             # Nobody can write any more.
             self._loop.remove_reader(self._read_end)
