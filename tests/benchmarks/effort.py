@@ -25,6 +25,11 @@ class Effort:
     burst: int
     burst_sleep_seconds: float
     queued_messages: int
+    isolated_starts: int
+    """At each level."""
+    launches: int
+    """Of every other launcher of sandboxes."""
+    crowd: int
 
 
 FULL = Effort(
@@ -42,6 +47,9 @@ FULL = Effort(
     burst=500,
     burst_sleep_seconds=12.0,
     queued_messages=100_000,
+    isolated_starts=200,
+    launches=30,
+    crowd=1_000,
 )
 
 QUICK = Effort(
@@ -59,4 +67,7 @@ QUICK = Effort(
     burst=100,
     burst_sleep_seconds=5.0,
     queued_messages=20_000,
+    isolated_starts=60,
+    launches=10,
+    crowd=300,
 )
