@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import tempfile
@@ -45,7 +46,7 @@ def measure(contestants: Contestants, effort: Effort) -> Findings:
 async def _measure(findings: Findings, effort: Effort) -> None:
     with tempfile.TemporaryDirectory(prefix="lightswitch-isolation-") as name:
         directory = Path(name)
-        directory.chmod(0o711)
+        os.chmod(directory, 0o711)
         await _cold(findings, effort, directory)
         await _crowd(findings, effort, directory)
         await _warm(findings, effort, directory)

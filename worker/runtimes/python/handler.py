@@ -86,7 +86,8 @@ def _make_way(task_root: str) -> None:
     except OSError:
         return
     hidden = {entry.partition(".")[0] for entry in entries} - LOADED_ON_LAMBDA
-    early = [name for name in sys.modules if name.partition(".")[0] in hidden]
-    for name in early:
-        if name.partition(".")[0] not in sys.builtin_module_names:
+    # Asked by name: a look at every module that the zygote has would copy the memory of their names.
+    early = {name for name in hidden if name in sys.modules and name not in sys.builtin_module_names}
+    if early:
+        for name in [each for each in sys.modules if each.partition(".")[0] in early]:
             del sys.modules[name]
