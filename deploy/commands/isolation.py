@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., object])
 
 LEVELS = ("L3", "L2", "L1", "L0")
-NETWORKS = ("open", "none")
+NETWORKS = ("open", "filtered", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,26 @@ class IsolationChoice:
     isolation: str
     min_isolation: str
     network: str
+    allow_network: tuple[str, ...]
     share: tuple[Path, ...]
 
     def arguments(self) -> tuple[str, ...]:
         """The same, for another command line."""
         shared = [text for path in self.share for text in ("--share", str(path))]
+        allowed = [text for network in self.allow_network for text in ("--allow-network", network)]
         levels = ("--isolation", self.isolation, "--min-isolation", self.min_isolation)
-        return (*levels, "--network", self.network, *shared)
+        return (*levels, "--network", self.network, *allowed, *shared)
 
 
-AUTOMATIC = IsolationChoice("auto", "L0", "open", ())
+def _networks(context: click.Context, option: click.Parameter, networks: tuple[str, ...]) -> tuple[str, ...]:
+    """Written out in full. Raises BadParameter."""
+    try:
+        return tuple(str(ipaddress.ip_network(network)) for network in networks)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, option) from error
+
+
+AUTOMATIC = IsolationChoice("auto", "L0", "open", (), ())
 
 
 def isolation_options(command: Command) -> Command:
@@ -42,7 +53,10 @@ def isolation_options(command: Command) -> Command:
         click.option("--min-isolation", type=click.Choice(LEVELS), default="L0", show_default=True,
                      envvar="LIGHTSWITCH_MIN_ISOLATION", help="Refuse to start below this level."),
         click.option("--network", type=click.Choice(NETWORKS), default="open", show_default=True,
-                     envvar="LIGHTSWITCH_NETWORK", help="What functions may reach; none needs L2 or L3."),
+                     envvar="LIGHTSWITCH_NETWORK",
+                     help="What functions may reach; none needs L2 or L3, filtered L3."),
+        click.option("--allow-network", multiple=True, callback=_networks, metavar="CIDR",
+                     help="Let functions reach it although --network filtered refuses it."),
         click.option("--share", type=click.Path(exists=True, file_okay=False, path_type=Path), multiple=True,
                      help="A directory that all functions see at its own path."),
     )  # fmt: skip

@@ -46,6 +46,7 @@ def command(
     isolation: str,
     min_isolation: str,
     network: str,
+    allow_network: tuple[str, ...],
     share: tuple[Path, ...],
     data_dir: Path | None,
     redis_url: str | None,
@@ -75,6 +76,6 @@ def command(
             embedded=not (redis_url or os.environ.get("LIGHTSWITCH_REDIS_URL")),
             example=example,
             local_aws=new_local_aws(local_aws_port) if with_local_aws else None,
-            isolation=IsolationChoice(isolation, min_isolation, network, share),
+            isolation=IsolationChoice(isolation, min_isolation, network, allow_network, share),
         )
     )

@@ -36,6 +36,7 @@ def command(
     isolation: str,
     min_isolation: str,
     network: Network,
+    allow_network: tuple[str, ...],
     share: tuple[Path, ...],
     data_dir: Path | None,
     redis_url: str | None,
@@ -51,5 +52,5 @@ def command(
     settings = Settings.from_environ(data_dir=data_dir, redis_url=redis_url)
     DataDir(settings.data_dir).create()
     shared = tuple(path.absolute() for path in share)
-    policy = IsolationPolicy(parse_level(isolation), Level[min_isolation], network, shared)
+    policy = IsolationPolicy(parse_level(isolation), Level[min_isolation], network, allow_network, shared)
     return run(settings, WorkerOptions(memory_mb, max_concurrency, siblings, drain_seconds, policy))

@@ -133,9 +133,8 @@ def check_sandbox(data_dir: Path) -> Iterator[Finding]:
     """The level at which a worker here would isolate functions, found by trying; what stronger ones lack."""
     with tempfile.TemporaryDirectory(prefix="lightswitch-doctor-") as scratch:
         yield from asyncio.run(_try_isolation(Path(scratch)))
-    yield ok(
-        "network", "--network none is enforced at L2 and L3; at L1 and L0 functions share this machine's"
-    )
+    enforced = "--network none is enforced at L3 and L2, filtered at L3; elsewhere workers refuse to start"
+    yield ok("network", enforced)
 
 
 async def _try_isolation(directory: Path) -> list[Finding]:

@@ -182,12 +182,12 @@ async def test_a_frozen_environment_can_be_destroyed(bench: Workbench) -> None:
     assert not os.path.exists(f"/proc/{pid}")  # noqa: ASYNC240
 
 
-@pytest.mark.parametrize("network", ["open", "none"])
+@pytest.mark.parametrize("network", ["open", "none", "filtered"])
 @pytest.mark.parametrize("kind", ["python", "bootstrap"])
 async def test_the_network_is_what_the_policy_says(
     level: Level, tmp_path: Path, network: Any, kind: Kind
 ) -> None:
-    if level < Level.L2 and network == "none":
+    if network != "open" and level < (Level.L2 if network == "none" else Level.L3):
         pytest.skip("this level cannot enforce it, and a worker with it refuses to start")
     async with workbench_at(level, tmp_path, network) as bench:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -196,4 +196,4 @@ async def test_the_network_is_what_the_policy_says(
             tried = await bench.start("prisoner.connect", root, kind)
             answer = await told(tried, server.getsockname())
 
-    assert answer == ("done" if network == "open" else "ECONNREFUSED")
+    assert answer == {"open": "done", "none": "ECONNREFUSED", "filtered": "EPERM"}[network]

@@ -10,12 +10,11 @@ from worker.environments.channel import ChannelListener
 from worker.environments.interface import Work
 from worker.runtime_api.listener import RuntimeApiListener
 from worker.runtime_api.session import Session
-from worker.sandbox.inside.network import RUNTIME_API
 
 
 class HttpChannel:
-    """One environment's Runtime API: on a loopback port of this machine, or `inside` on one of the process's
-    own network, whose listening socket the sandbox passes on."""
+    """One environment's Runtime API: on a loopback port of this machine, or `inside`, where the sandbox binds
+    it and passes the listening socket on."""
 
     def __init__(self, listener: ChannelListener, *, inside: bool = False) -> None:
         self._session = Session(listener)
@@ -39,7 +38,7 @@ class HttpChannel:
         self._line, self._far_line = socket.socketpair()
         self._line.setblocking(False)
         asyncio.get_running_loop().add_reader(self._line, self._take_listener)
-        return {"AWS_LAMBDA_RUNTIME_API": f"{RUNTIME_API[0]}:{RUNTIME_API[1]}"}
+        return {}
 
     def process_started(self) -> None:
         if self._far_line is not None:

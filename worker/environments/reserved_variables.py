@@ -29,6 +29,7 @@ def process_variables(
         "LAMBDA_TASK_ROOT": locations.task_root,
         "LAMBDA_RUNTIME_DIR": locations.library or "/var/runtime",
         "TMPDIR": locations.scratch,
+        **({"AWS_LAMBDA_RUNTIME_API": locations.runtime_api} if locations.runtime_api else {}),
         **channel,
     }
 

@@ -19,6 +19,8 @@ class Locations:
     library: str
     """The runtime's directory, /var/runtime where it can be mounted. Empty where there is none."""
     scratch: str
+    runtime_api: str = ""
+    """`host:port` of the Runtime API where the sandbox binds it (`api_line`)."""
     layers: str = ""
     """What lies at /opt on Lambda. Empty where there is nothing."""
 
@@ -34,8 +36,8 @@ class ProcessSpec:
 
     `output` is the write end of a pipe for stdout and stderr. `channel` is the function's end of a stream
     socket pair: with it the sandbox forks a Python runtime that serves `handler`; without it, it executes
-    `command`. `api_line` is the far end of a socket pair: with it the sandbox listens on
-    `network.RUNTIME_API` in the process's own network and sends the listening socket over it (SCM_RIGHTS).
+    `command`. `api_line` is the far end of a socket pair: with it the sandbox listens at
+    `Locations.runtime_api` where the process can reach it and sends the listener over it (SCM_RIGHTS).
     The caller closes all of them afterwards. `variables` and `command` are called with the process's view of
     its directories; `variables` gives its whole environment.
 
@@ -109,7 +111,7 @@ class Sandbox(Protocol):
 
     @property
     def own_network(self) -> bool:
-        """Processes cannot reach this machine's loopback: the Runtime API is bound inside (`api_line`)."""
+        """Processes cannot reach this machine's loopback: the sandbox binds the Runtime API (`api_line`)."""
 
     def runtimes(self) -> tuple[str, ...]:
         """Identifiers that this machine can run."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Network = Literal["open", "none"]
-NETWORKS: tuple[Network, ...] = ("open", "none")
+Network = Literal["open", "none", "filtered"]
+NETWORKS: tuple[Network, ...] = ("open", "none", "filtered")
+NETWORK_LEVELS: dict[Network, str] = {"open": "any", "none": "L3 or L2", "filtered": "L3"}
+"""Where each can be enforced."""
 
 
 class Level(enum.IntEnum):
@@ -52,11 +54,12 @@ HOW_TO_GET = {
 class IsolationPolicy:
     """`forced`: this level or none. `minimum`: refuse to start below it. `shared`: directories of this
     machine that functions see at their own paths, writable where modes allow. `prepared`: children that each
-    zygote keeps ready."""
+    zygote keeps ready. `allowed_networks`: what functions may reach although `filtered` refuses it."""
 
     forced: Level | None = None
     minimum: Level = Level.L0
     network: Network = "open"
+    allowed_networks: tuple[str, ...] = ()
     shared: tuple[Path, ...] = ()
     prepared: int = 4
 
@@ -66,7 +69,13 @@ class IsolationPolicy:
         return tuple(level for level in levels if level >= self.minimum and self._can_enforce_network(level))
 
     def _can_enforce_network(self, level: Level) -> bool:
-        return self.network == "open" or level.has_namespaces
+        match self.network:
+            case "open":
+                return True
+            case "none":
+                return level.has_namespaces
+            case "filtered":
+                return level is Level.L3
 
 
 def parse_level(text: str) -> Level | None:

@@ -8,8 +8,11 @@ import itertools
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from worker.sandbox.inside.network import API_PORT, LOOPBACK
+from worker.sandbox.inside.network_filter import api_address
 from worker.sandbox.interface import (
     OnExit,
     OnFailure,
@@ -19,7 +22,7 @@ from worker.sandbox.interface import (
     StartFailed,
 )
 from worker.sandbox.interpreters import Interpreter, find_interpreters
-from worker.sandbox.levels import IsolationPolicy, Level
+from worker.sandbox.levels import NETWORK_LEVELS, IsolationPolicy, Level
 from worker.sandbox.placement import Placement, make_mount_points, place
 from worker.sandbox.uid_block import FIRST_UID, NoUids, UidBlock
 from worker.sandbox.zygote_connection import Event
@@ -124,7 +127,8 @@ class ProcessSandbox:
         lines = [line.fileno() for line in (spec.channel, spec.api_line) if line is not None]
         descriptors = [spec.output, *lines]
         try:
-            await connection.send(_start_request(process, spec, placement), descriptors)
+            filtered = self._policy.network == "filtered"
+            await connection.send(_start_request(process, spec, placement, filtered=filtered), descriptors)
         except ConnectionError as error:
             self._forget(process)
             raise StartFailed("setup", f"the zygote died: {error}") from error
@@ -173,7 +177,9 @@ class ProcessSandbox:
             "scratch": str(self._scratch),
             "level": str(self._level),
             "group": f"lightswitch-{block.first}" if block else f"lightswitch-{os.getpid()}-{version}",
-            "own_network": self.own_network,
+            "own_network": self.own_network and self._policy.network == "none",
+            "filtered": self._policy.network == "filtered",
+            "allowed_networks": self._policy.allowed_networks,
             "shared": [str(path) for path in self._policy.shared],
             "prepared": self._policy.prepared,
         }
@@ -216,7 +222,9 @@ class ProcessSandbox:
         tried = "; ".join(f"{level}: {reason}" for level, reason in self._missing.items())
         asked = str(policy.forced) if policy.forced is not None else f"at least {policy.minimum}"
         network = (
-            "" if policy.network == "open" else f" with --network {policy.network} (which needs L2 or L3)"
+            ""
+            if policy.network == "open"
+            else f" with --network {policy.network} (which needs {NETWORK_LEVELS[policy.network]})"
         )
         return f"isolation {asked}{network} is not to be had on this machine: {tried or 'no such level'}"
 
@@ -259,8 +267,13 @@ class ProcessSandbox:
             process.slot.block.give_back(process.uid)
 
 
-def _start_request(process: ZygoteProcess, spec: ProcessSpec, placement: Placement) -> dict[str, object]:
+def _start_request(
+    process: ZygoteProcess, spec: ProcessSpec, placement: Placement, *, filtered: bool
+) -> dict[str, object]:
     locations = placement.locations
+    if spec.api_line is not None:
+        host = api_address(process.uid) if filtered else LOOPBACK
+        locations = replace(locations, runtime_api=f"{host}:{API_PORT}")
     return {
         "request": "start",
         "identifier": process.identifier,

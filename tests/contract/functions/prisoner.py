@@ -9,6 +9,7 @@ import resource
 import socket
 import threading
 import time
+from functools import partial
 from typing import Any
 
 TICKS = [0]
@@ -102,3 +103,24 @@ def tick(event: Any, context: Any) -> Any:
     if event == "start":
         threading.Thread(target=go_on, daemon=True).start()
     return TICKS[0]
+
+
+def send_to(event: Any, context: Any) -> Any:
+    """What becomes of a datagram, and of a connection, to each address."""
+
+    def datagram(address: str) -> None:
+        with socket.socket(family_of(address), socket.SOCK_DGRAM) as line:
+            line.sendto(b"x", (address, 9))
+
+    def connection(address: str) -> None:
+        with socket.socket(family_of(address)) as line:
+            line.settimeout(0.05)
+            line.connect((address, 9))
+
+    return {
+        address: [attempt(partial(each, address)) for each in (datagram, connection)] for address in event
+    }
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -54,6 +54,17 @@ class Cgroups:
         groups.clear()
         return groups
 
+    def network_group(self) -> str:
+        """The directory of version 2 whose processes a network filter is to hold; beside version 1's
+        controllers, that hierarchy is joined as well from now on. Raises OSError."""
+        if not self.unified:
+            mount = _mounts().get("unified")
+            if mount is None:
+                raise OSError(errno.ENOENT, "no control groups of version 2 are mounted")
+            name = os.path.basename(self.directories["memory"])
+            self.directories["network"] = _make(_base(mount, _own_groups().get("unified", "/")), name)
+        return self.directories["unified" if self.unified else "network"]
+
     def clear(self) -> None:
         """Remove groups that nobody uses any more."""
         names = {name for each in self.directories.values() for name in _groups_in(each)}

@@ -30,7 +30,8 @@ from .kernel import (
     PR_SET_PDEATHSIG,
     Kernel,
 )
-from .network import pass_listener_on, raise_loopback
+from .network import LOOPBACK, pass_listener_on, raise_loopback
+from .network_filter import api_address
 from .root import LAYERS, RUNTIME, SCRATCH, SETTINGS, SYSTEM, TASK_ROOT
 from .user_namespace import close_user_namespace
 
@@ -100,7 +101,7 @@ def confine(
             for source, target, read_only in confinement.binds:
                 kernel.bind(source, target, read_only=read_only)
     if api_line is not None:
-        pass_listener_on(api_line)
+        pass_listener_on(api_line, api_address(confinement.uid) if isolation.filtered else LOOPBACK)
     os.chdir(confinement.task_root)
     _limit(confinement, own_count=bool(confinement.uid) or isolation.nested_users)
     _become_nobody(isolation, confinement.uid)

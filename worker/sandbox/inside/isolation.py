@@ -25,6 +25,7 @@ from .kernel import (
     PR_SET_PDEATHSIG,
     Kernel,
 )
+from .network_filter import attach
 from .root import make_root
 from .seccomp import SeccompFilter
 from .user_namespace import enter_user_namespace
@@ -48,6 +49,7 @@ class Isolation:
     landlock: bool = False
     cgroups: Cgroups | None = None
     own_network: bool = False
+    filtered: bool = False
     nested_users: bool = False
     shared: Sequence[str] = ()
     prefixes: Sequence[str] = ()
@@ -70,6 +72,11 @@ def set_up(kernel: Kernel, configuration: dict[str, Any]) -> Isolation:
         raise OSError(errno.EPERM, "for root, it needs user ids of its own")
     if level != "L0":
         isolation.cgroups = _cgroups(configuration["group"], needed=level == "L3", weaknesses=weaknesses)
+    if configuration["filtered"]:
+        if isolation.cgroups is None:
+            raise OSError(errno.EPERM, "a filtered network needs control groups")
+        attach(kernel, isolation.cgroups.network_group(), configuration["allowed_networks"])
+        isolation.filtered = True
     if level in NAMESPACES:
         if level == "L2":
             isolation.nested_users = not count

@@ -42,8 +42,8 @@ LAST_DESCRIPTOR = 0x7FFF_FFFF
 CAPABILITY_VERSION_3 = 0x2008_0522
 
 NUMBERS = {
-    "x86_64": {"pivot_root": 155, "seccomp": 317, "capset": 126},
-    "aarch64": {"pivot_root": 41, "seccomp": 277, "capset": 91},
+    "x86_64": {"pivot_root": 155, "seccomp": 317, "capset": 126, "bpf": 321},
+    "aarch64": {"pivot_root": 41, "seccomp": 277, "capset": 91, "bpf": 280},
 }
 """System calls whose number depends on the machine."""
 

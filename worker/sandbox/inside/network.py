@@ -6,8 +6,9 @@ import fcntl
 import socket
 import struct
 
-RUNTIME_API = ("127.0.0.1", 9001)
-"""Where a runtime in a network namespace of its own finds the Runtime API; the port is AWS's."""
+LOOPBACK = "127.0.0.1"
+API_PORT = 9001
+"""Where a runtime whose Runtime API the sandbox binds finds it; the port is AWS's."""
 
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
@@ -19,9 +20,9 @@ def raise_loopback() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
-def pass_listener_on(channel: int) -> None:
-    """Listen on RUNTIME_API and hand the socket over. Raises OSError."""
+def pass_listener_on(channel: int, address: str) -> None:
+    """Listen at `address`, port API_PORT, and hand the socket over. Raises OSError."""
     with socket.socket() as listener, socket.socket(fileno=channel) as line:
-        listener.bind(RUNTIME_API)
+        listener.bind((address, API_PORT))
         listener.listen(64)
         socket.send_fds(line, [b"L"], [listener.fileno()])

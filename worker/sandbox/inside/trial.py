@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 
 from .confine import Confinement, confine, prepare
 from .isolation import Isolation, fork_into_namespace
@@ -15,6 +16,7 @@ GROUP = "trial"
 SHOWN = "/usr"
 OPEN_FILES = 64
 PROCESSES = 64
+METADATA = ("169.254.169.254", 80)
 
 
 def try_out(isolation: Isolation, uid: int, scratch: str) -> None:
@@ -50,6 +52,15 @@ def _confinement(isolation: Isolation, uid: int, scratch: str) -> Confinement:
     return Confinement(uid, False, [], trees, [], scratch, task_root, OPEN_FILES, PROCESSES, 1, 0)
 
 
+def _check_filter() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        try:
+            datagrams.sendto(b"", METADATA)
+        except PermissionError:
+            return
+    raise OSError("the network filter lets functions reach " + METADATA[0])
+
+
 def _try_and_report(isolation: Isolation, confinement: Confinement, report: int) -> None:
     try:
         attributes = MS_RDONLY | MS_NOSUID | MS_NODEV
@@ -59,6 +70,8 @@ def _try_and_report(isolation: Isolation, confinement: Confinement, report: int)
         if isolation.own_root:
             with open(SCRATCH + "/written", "w") as file:
                 file.write("x")
+        if isolation.filtered:
+            _check_filter()
         os.write(report, b"fine")
     except BaseException as error:
         os.write(report, f"{error}".encode())
