@@ -27,6 +27,7 @@ def command(port: int, host: str, drain_seconds: float, data_dir: Path | None, r
     from deploy.credentials import ensure_credentials
     from deploy.data_dir import DataDir
     from deploy.process_logging import log_to_stderr
+    from deploy.scheduling import favour_throughput
     from gateway.main import run
     from gateway.options import GatewayOptions
 
@@ -39,4 +40,5 @@ def command(port: int, host: str, drain_seconds: float, data_dir: Path | None, r
     if settings.function_credentials:
         key_id, secret = settings.function_credentials
         credentials[key_id] = secret
+    favour_throughput()
     return run(settings, GatewayOptions(host, port, credentials, drain_seconds))

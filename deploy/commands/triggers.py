@@ -21,9 +21,11 @@ def command(data_dir: Path | None, redis_url: str | None) -> int:
     """
     from deploy.data_dir import DataDir
     from deploy.process_logging import log_to_stderr
+    from deploy.scheduling import favour_throughput
     from triggers.main import run
 
     log_to_stderr("info", os.environ)
     settings = Settings.from_environ(data_dir=data_dir, redis_url=redis_url)
     DataDir(settings.data_dir).create()
+    favour_throughput()
     return run(settings)

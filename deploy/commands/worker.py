@@ -44,6 +44,7 @@ def command(
     """Run one worker process. SIGTERM drains it: what is not finished in time goes to other workers."""
     from deploy.data_dir import DataDir
     from deploy.process_logging import log_to_stderr
+    from deploy.scheduling import favour_throughput
     from worker.main import run
     from worker.options import WorkerOptions
     from worker.sandbox.levels import IsolationPolicy, Level, parse_level
@@ -53,4 +54,5 @@ def command(
     DataDir(settings.data_dir).create()
     shared = tuple(path.absolute() for path in share)
     policy = IsolationPolicy(parse_level(isolation), Level[min_isolation], network, allow_network, shared)
+    favour_throughput()
     return run(settings, WorkerOptions(memory_mb, max_concurrency, siblings, drain_seconds, policy))
