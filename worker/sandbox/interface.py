@@ -19,10 +19,10 @@ class Locations:
     library: str
     """The runtime's directory, /var/runtime where it can be mounted. Empty where there is none."""
     scratch: str
-    runtime_api: str = ""
-    """`host:port` of the Runtime API where the sandbox binds it (`api_line`)."""
     layers: str = ""
     """What lies at /opt on Lambda. Empty where there is nothing."""
+    runtime_api: str = ""
+    """`host:port` of the Runtime API where the sandbox binds it (`api_line`)."""
 
 
 def bootstrap(locations: Locations) -> Sequence[str]:
