@@ -27,7 +27,8 @@ def attempt(action: Any) -> str:
 
 
 def open_file(event: Any, context: Any) -> Any:
-    return attempt(lambda: open(event["path"], event.get("mode", "r")).close())
+    path = os.path.expandvars(event["path"])
+    return attempt(lambda: open(path, event.get("mode", "r")).close())
 
 
 def read(path: str) -> str:
