@@ -116,7 +116,7 @@ def test_an_unknown_route_is_an_unknown_operation(gateway: RunningGateway) -> No
 @pytest.mark.parametrize(
     ("operation", "request_"),
     [
-        ("list_layers", {}),
+        ("list_code_signing_configs", {}),
         ("get_provisioned_concurrency_config", {"FunctionName": "f", "Qualifier": "1"}),
         ("invoke_async", {"FunctionName": "f", "InvokeArgs": b"{}"}),
     ],
