@@ -31,7 +31,7 @@ check: setup ## Lint, format, types, layering
 	$(BIN)/lint-imports
 
 test: setup ## All tests but the benchmarks
-	$(BIN)/pytest tests --ignore=tests/benchmarks --session-timeout=960 $(PYTEST_FLAGS)
+	$(BIN)/pytest tests --ignore=tests/benchmarks --session-timeout=1140 $(PYTEST_FLAGS)
 
 bench: setup ## Measure against Celery and Dramatiq on this machine
 	$(BIN)/python -m tests.benchmarks
