@@ -11,8 +11,10 @@ from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound
 from broker.interface import Broker, Delivery
 from broker.invocation import Invocation, Reply, now_ms
 from broker.lineage import counted
+from worker.environments.fleet import Place
 from worker.environments.interface import NotRun, Work
-from worker.environments.pool import NoRoom, NotStarted, Place, Pool
+from worker.environments.pool import NotStarted, Pool
+from worker.environments.room import NoRoom
 from worker.functions import Function, Functions
 from worker.metering import Usage
 from worker.run_tracing import RunTracing

@@ -23,8 +23,9 @@ from broker.tracing import Tracing
 from worker.code_cache import CodeCache
 from worker.code_sweep import sweep_code
 from worker.environments.interface import EnvironmentSpec
-from worker.environments.pool import Pool, PoolLimits
+from worker.environments.pool import Pool
 from worker.environments.process_factory import ProcessEnvironmentFactory
+from worker.environments.room import PoolLimits
 from worker.executor import Executor
 from worker.functions import Functions
 from worker.housekeeping import keep_house

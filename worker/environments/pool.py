@@ -4,45 +4,24 @@ Environments of one configuration form a fleet. The most recently used idle one 
 stay warm and the rest age out. An invocation that finds none asks for a new one and takes whichever is
 free first: the new one, or one that another invocation gives back meanwhile; so a burst of short calls
 needs few environments. Capacity is memory: idle environments make room for others, oldest first.
-
-Many more busy processes than processors do not finish short runs sooner; taken in turn, each finds its caches
-cold. So where runs of a function may be shorter than a millisecond and enough of its environments are busy,
-an invocation waits for one of them, as long as runs go on ending, before it takes, or starts, another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 
-from worker.environments.interface import Environment, EnvironmentFactory, EnvironmentSpec, InitFailed
+from worker.environments.fleet import Fleet, Place
+from worker.environments.idle_places import IdlePlaces
+from worker.environments.interface import EnvironmentFactory, EnvironmentSpec, InitFailed
 from worker.environments.lifecycle import State
+from worker.environments.patience import Patience
+from worker.environments.room import PoolLimits, Room
 from worker.journal import Journal
 
 log = logging.getLogger(__name__)
-
-
-class NoRoom(Exception):
-    """The function's memory setting is larger than all that this worker may give."""
-
-
-FREEZE_AFTER_SECONDS = 0.1
-MOST_FROZEN_AT_ONCE = 20
-"""Freezing takes a tenth of a millisecond, in which the worker does nothing else."""
-
-SHORT_RUN_MS = 1.0
-PATIENCE_SECONDS = 0.005
-"""Without any run ending, those who wait for one wait no longer."""
-LONGEST_PATIENCE_SECONDS = 0.25
-"""A thousand short runs that a worker took at once end within this."""
-_MEMORY_SECONDS = 300.0
-"""How long the shortest run is remembered, at least; twice that at most. Under load a run looks longer than
-it is where only the worker can measure it, so moments of calm must count for a while."""
 
 
 class NotStarted(Exception):
@@ -55,93 +34,26 @@ class NotStarted(Exception):
         self.journal = journal
 
 
-@dataclass(slots=True, eq=False)
-class Place:
-    """An environment with its journal. `fresh` until its first run has reported the init time."""
-
-    environment: Environment
-    journal: Journal
-    fleet: Fleet
-    fresh: bool = True
-    idle_since: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
-class Fleet:
-    """The environments of one function version in one configuration."""
-
-    key: str
-    spec: EnvironmentSpec
-    idle: list[Place] = field(default_factory=list)
-    waiting: deque[asyncio.Future[Place]] = field(default_factory=deque)
-    patient: deque[tuple[float, asyncio.Future[Place]]] = field(default_factory=deque)
-    """Those who wait for a busy environment, and since when."""
-    ended: int = 0
-    """How many runs have ended."""
-    shortest_ms: float = float("inf")
-    _shortest_lately_ms: float = float("inf")
-    _lately_since: float = 0.0
-    starting: int = 0
-    live: int = 0
-    """Environments in any state, starting and busy ones included."""
-    retired: bool = False
-
-    @property
-    def wants_more(self) -> bool:
-        return self.starting < len(self.waiting)
-
-    @property
-    def busy(self) -> int:
-        return self.live - self.starting - len(self.idle)
-
-    def learn(self, run_ms: float, now: float) -> None:
-        """Remember how short a run can be."""
-        if now - self._lately_since > _MEMORY_SECONDS:
-            self.shortest_ms = self._shortest_lately_ms
-            self._shortest_lately_ms, self._lately_since = float("inf"), now
-        self._shortest_lately_ms = min(run_ms, self._shortest_lately_ms)
-        self.shortest_ms = min(run_ms, self.shortest_ms)
-
-    def next_waiting(self) -> asyncio.Future[Place] | None:
-        """The invocation that has waited longest, if any still waits."""
-        while self.waiting:
-            future = self.waiting.popleft()
-            if not future.done():
-                return future
-        while self.patient:
-            _, future = self.patient.popleft()
-            if not future.done():
-                return future
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """`memory_mb` bounds the sum of live environments' memory settings; `starts` those at one time."""
-
-    memory_mb: int
-    starts: int = 16
-    keep_alive_seconds: float = 600.0
-    enough_busy: int = 8 * (os.cpu_count() or 1)
-    """Above so many busy environments of a function, more do not finish short runs sooner. Far fewer cost the
-    worker more than they save: it wakes for one run where it could have dealt with several."""
-
-
 class Pool:
     """All environments of one worker."""
 
     def __init__(
-        self, factory: EnvironmentFactory, limits: PoolLimits, journal: Callable[[EnvironmentSpec], Journal]
+        self,
+        factory: EnvironmentFactory,
+        limits: PoolLimits,
+        journal: Callable[[EnvironmentSpec], Journal],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._factory = factory
         self._limits = limits
         self._journal = journal
+        self._clock = clock
         self._fleets: dict[str, Fleet] = {}
         self._current: dict[tuple[str, str], Fleet] = {}
-        self._idle: dict[Place, None] = {}  # oldest first
+        self._idle = IdlePlaces()
         self._hungry: dict[Fleet, None] = {}
-        self._used_mb = 0
-        self._starts = 0
+        self._room = Room(limits)
+        self._patience = Patience(limits.enough_busy, self._serve_the_tired)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def acquire(self, key: str, spec: EnvironmentSpec) -> Place:
@@ -151,15 +63,14 @@ class Pool:
         OSError where the machine has no resources left.
         """
         fleet = self._fleets.get(key) or self._found(key, spec)
-        if fleet.shortest_ms < SHORT_RUN_MS and fleet.busy >= self._limits.enough_busy:
-            return await self._wait_a_moment(fleet)
+        if self._patience.pays(fleet):
+            return await self._received(self._patience.wait(fleet))
         if fleet.idle:
-            return self._take_idle(fleet)
-        if spec.memory_mb > self._limits.memory_mb:
-            raise NoRoom(
-                f"{spec.function_name} needs {spec.memory_mb} MB; this worker has {self._limits.memory_mb} MB"
-            )
-        return await self._wait(fleet)
+            return self._idle.take(fleet.idle)
+        self._room.check(spec.function_name, spec.memory_mb)
+        waiting: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        self._want_more(fleet, [waiting])
+        return await self._received(waiting)
 
     def release(self, place: Place, run_ms: float | None = None) -> None:
         """A run is over, which took `run_ms` where it had an end: the environment is free again, or gone."""
@@ -168,28 +79,21 @@ class Pool:
         else:
             place.fleet.ended += 1
             if run_ms is not None:
-                place.fleet.learn(run_ms, time.monotonic())
+                place.fleet.runs.learn(run_ms, self._clock())
             self._free(place)
 
     def reap(self) -> None:
         """Stop environments that have been idle for longer than the keep-alive."""
-        oldest_allowed = time.monotonic() - self._limits.keep_alive_seconds
+        oldest_allowed = self._clock() - self._limits.keep_alive_seconds
         for place in [p for p in self._idle if p.idle_since < oldest_allowed]:
             self._evict(place)
-        for fleet in [f for f in self._fleets.values() if not f.live and not f.waiting and not f.patient]:
+        for fleet in [f for f in self._fleets.values() if f.is_deserted]:
             del self._fleets[fleet.key]
             del self._current[fleet.spec.function_name, fleet.spec.version]
 
     def freeze(self) -> None:
-        """Freeze what has been idle for a moment: what runs again at once is spared the cost."""
-        latest = time.monotonic() - FREEZE_AFTER_SECONDS
-        frozen = 0
-        for place in reversed(self._idle):
-            if place.environment.state is State.FROZEN or frozen == MOST_FROZEN_AT_ONCE:
-                return  # older ones are frozen already, or have their turn
-            if place.idle_since <= latest:
-                place.environment.freeze()
-                frozen += 1
+        """Freeze what has been idle for a moment."""
+        self._idle.freeze(self._clock())
 
     def shed(self) -> None:
         """Memory runs short: stop a quarter of the idle environments, oldest first."""
@@ -207,21 +111,7 @@ class Pool:
 
     def census(self) -> dict[str, int]:
         """Environments idle and starting, and the memory promised to all."""
-        return {"idle": len(self._idle), "starting": self._starts, "memory_mb": self._used_mb}
-
-    def _free(self, place: Place) -> None:
-        """To whoever waits, whatever became of its configuration; else to the idle ones."""
-        waiting = place.fleet.next_waiting()
-        if waiting is not None:
-            waiting.set_result(place)
-        elif place.fleet.retired:
-            self._discard(place)
-        else:
-            place.idle_since = time.monotonic()
-            place.fleet.idle.append(place)
-            self._idle[place] = None
-            if self._hungry:
-                self._feed()
+        return {"idle": len(self._idle), "starting": self._room.starts, "memory_mb": self._room.used_mb}
 
     def _found(self, key: str, spec: EnvironmentSpec) -> Fleet:
         """A new configuration; it retires the one that the function version had before."""
@@ -235,43 +125,17 @@ class Pool:
                 self._evict(place)
         return fleet
 
-    def _take_idle(self, fleet: Fleet) -> Place:
-        place = fleet.idle.pop()
-        del self._idle[place]
-        return place
-
-    async def _wait(self, fleet: Fleet) -> Place:
-        waiting: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        fleet.waiting.append(waiting)
-        self._hungry[fleet] = None
-        self._feed()
-        return await self._received(waiting)
-
-    async def _wait_a_moment(self, fleet: Fleet) -> Place:
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Future[Place] = loop.create_future()
-        if not fleet.patient:
-            loop.call_later(PATIENCE_SECONDS, self._lose_patience, fleet, fleet.ended)
-        fleet.patient.append((loop.time(), waiting))
-        return await self._received(waiting)
-
-    def _lose_patience(self, fleet: Fleet, ended_before: int) -> None:
-        """Let go those who have waited in vain: no run has ended meanwhile, or theirs was too long a wait."""
-        loop = asyncio.get_running_loop()
-        in_vain = fleet.ended == ended_before
-        latest_since = loop.time() - (0.0 if in_vain else LONGEST_PATIENCE_SECONDS)
-        while fleet.patient and fleet.patient[0][0] <= latest_since:
-            _, waiting = fleet.patient.popleft()
-            if waiting.done():
-                continue
-            if fleet.idle:
-                waiting.set_result(self._take_idle(fleet))
-            else:
-                fleet.waiting.append(waiting)
-                self._hungry[fleet] = None
-        if fleet.patient:
-            loop.call_later(PATIENCE_SECONDS, self._lose_patience, fleet, fleet.ended)
-        self._feed()
+    def _free(self, place: Place) -> None:
+        """To whoever waits, whatever became of its configuration; else to the idle ones."""
+        waiting = place.fleet.next_waiting()
+        if waiting is not None:
+            waiting.set_result(place)
+        elif place.fleet.retired:
+            self._discard(place)
+        else:
+            self._idle.add(place, self._clock())
+            if self._hungry:
+                self._feed()
 
     async def _received(self, waiting: asyncio.Future[Place]) -> Place:
         try:
@@ -281,36 +145,54 @@ class Pool:
                 self.release(waiting.result())
             raise
 
+    def _serve_the_tired(self, fleet: Fleet, tired: list[asyncio.Future[Place]]) -> None:
+        """Those who waited for a busy environment in vain take an idle one, or a new one."""
+        while tired and fleet.idle:
+            tired.pop(0).set_result(self._idle.take(fleet.idle))
+        self._want_more(fleet, tired)
+
+    def _want_more(self, fleet: Fleet, waiting: list[asyncio.Future[Place]]) -> None:
+        """Start an environment for each who waits, as far as the limits allow."""
+        if waiting:
+            fleet.waiting.extend(waiting)
+            self._hungry[fleet] = None
+        self._feed()
+
     def _feed(self) -> None:
         """Start what is wanted, as far as the limits allow; the rest is asked again when room appears."""
         for fleet in list(self._hungry):
             while fleet.wants_more:
-                if self._starts >= self._limits.starts or not self._make_room(fleet.spec.memory_mb):
+                if not self._room.may_start or not self._make_room(fleet.spec.memory_mb):
                     return
                 self._start(fleet)
             del self._hungry[fleet]
 
     def _make_room(self, memory_mb: int) -> bool:
-        while self._used_mb + memory_mb > self._limits.memory_mb:
-            if not self._idle:
+        while not self._room.has(memory_mb):
+            oldest = self._idle.oldest()
+            if oldest is None:
                 return False
-            self._evict(next(iter(self._idle)))
+            self._evict(oldest)
         return True
 
     def _start(self, fleet: Fleet) -> None:
-        fleet.starting += 1
-        fleet.live += 1
-        self._starts += 1
-        self._used_mb += fleet.spec.memory_mb
         journal = self._journal(fleet.spec)
         place: Place
 
         def gone() -> None:
             self._died_idle(place)
 
-        environment = self._factory.create(fleet.spec, journal.output, gone)
+        try:
+            environment = self._factory.create(fleet.spec, journal.output, gone)
+        except OSError as failure:
+            self._tell(fleet, failure)
+            return
         journal.log_stream = environment.log_stream
         place = Place(environment, journal, fleet)
+        fleet.starting += 1
+        fleet.live += 1
+        self._room.starts += 1
+        self._room.used_mb += fleet.spec.memory_mb
         self._spawn(self._bring_up(place), f"start-{fleet.spec.function_name}")
 
     async def _bring_up(self, place: Place) -> None:
@@ -325,21 +207,23 @@ class Pool:
             self._free(place)
         finally:
             fleet.starting -= 1
-            self._starts -= 1
+            self._room.starts -= 1
             if fleet.wants_more:
                 self._hungry[fleet] = None
             self._feed()
 
     def _not_started(self, place: Place, failure: Exception) -> None:
-        """The one who waited longest is told."""
         self._removed(place)
-        waiting = place.fleet.next_waiting()
+        self._tell(place.fleet, failure)
+
+    def _tell(self, fleet: Fleet, failure: Exception) -> None:
+        """The one who waited longest hears of it."""
+        waiting = fleet.next_waiting()
         if waiting is not None:
             waiting.set_exception(failure)
 
     def _evict(self, place: Place) -> None:
-        place.fleet.idle.remove(place)
-        del self._idle[place]
+        self._idle.remove(place)
         self._discard(place)
 
     def _discard(self, place: Place) -> None:
@@ -347,7 +231,7 @@ class Pool:
         self._spawn(place.environment.stop(), f"stop-{place.fleet.spec.function_name}")
 
     def _removed(self, place: Place) -> None:
-        self._used_mb -= place.fleet.spec.memory_mb
+        self._room.used_mb -= place.fleet.spec.memory_mb
         place.fleet.live -= 1
         if place.fleet.waiting:
             self._hungry[place.fleet] = None
@@ -356,8 +240,7 @@ class Pool:
 
     def _died_idle(self, place: Place) -> None:
         if place in self._idle:
-            place.fleet.idle.remove(place)
-            del self._idle[place]
+            self._idle.remove(place)
             self._removed(place)
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from worker.environments.fleet import Place
 from worker.environments.interface import EnvironmentSpec, InitFailed, OnOutput, RunResult, Succeeded, Work
 from worker.environments.lifecycle import State, move
-from worker.environments.pool import NoRoom, NotStarted, Place, Pool, PoolLimits
+from worker.environments.pool import NotStarted, Pool
+from worker.environments.room import NoRoom, PoolLimits
 from worker.journal import Journal
 
 
@@ -65,6 +67,7 @@ class ManualEnvironment:
 class ManualFactory:
     def __init__(self) -> None:
         self.made: list[ManualEnvironment] = []
+        self.exhausted = False
 
     def runtimes(self) -> tuple[str, ...]:
         return ()
@@ -76,6 +79,8 @@ class ManualFactory:
     def create(
         self, made_for: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]
     ) -> ManualEnvironment:
+        if self.exhausted:
+            raise OSError("too many open files")
         self.made.append(ManualEnvironment(made_for, on_gone))
         return self.made[-1]
 
@@ -181,6 +186,16 @@ async def test_a_failed_init_is_told_to_one_and_frees_its_room(factory: ManualFa
     with pytest.raises(NotStarted, match=r"Runtime\.ImportModuleError"):
         await asking
     assert (await warm(pool, factory)).environment is factory.made[1]
+
+
+async def test_a_machine_without_resources_is_told_of_and_takes_no_room(factory: ManualFactory) -> None:
+    pool = pool_of(factory, memory_mb=128)
+    factory.exhausted = True
+    with pytest.raises(OSError, match="too many open files"):
+        await pool.acquire("f", spec())
+    assert pool.census() == {"idle": 0, "starting": 0, "memory_mb": 0}
+    factory.exhausted = False
+    assert (await warm(pool, factory)).environment is factory.made[0]
 
 
 async def test_a_new_configuration_retires_the_environments_of_the_old(factory: ManualFactory) -> None:
@@ -305,7 +320,7 @@ async def test_what_has_been_idle_for_a_moment_is_frozen_and_is_taken_as_it_is(
     pool.freeze()
     assert not factory.made[0].is_frozen()
 
-    monkeypatch.setattr("worker.environments.pool.FREEZE_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("worker.environments.idle_places.FREEZE_AFTER_SECONDS", 0.0)
     pool.freeze()
     assert factory.made[0].is_frozen()
     assert await pool.acquire("f", spec()) is place

@@ -1,0 +1,68 @@
+"""The environments of one function version in one configuration, and the invocations that wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from worker.environments.interface import Environment, EnvironmentSpec
+from worker.environments.shortest_run import ShortestRun
+from worker.journal import Journal
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """An environment with its journal. `fresh` until its first run has reported the init time."""
+
+    environment: Environment
+    journal: Journal
+    fleet: Fleet
+    fresh: bool = True
+    idle_since: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Fleet:
+    """All that one configuration has on this worker."""
+
+    key: str
+    spec: EnvironmentSpec
+    idle: list[Place] = field(default_factory=list)
+    """Most recently used last."""
+    waiting: deque[asyncio.Future[Place]] = field(default_factory=deque)
+    patient: deque[tuple[float, asyncio.Future[Place]]] = field(default_factory=deque)
+    """Those who wait for a busy environment, and since when."""
+    ended: int = 0
+    """How many runs have ended."""
+    runs: ShortestRun = field(default_factory=ShortestRun)
+    starting: int = 0
+    live: int = 0
+    """Environments in any state, starting and busy ones included."""
+    retired: bool = False
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether more invocations wait than environments start."""
+        return self.starting < len(self.waiting)
+
+    @property
+    def busy(self) -> int:
+        return self.live - self.starting - len(self.idle)
+
+    @property
+    def is_deserted(self) -> bool:
+        """Nothing lives here and nobody waits."""
+        return not self.live and not self.waiting and not self.patient
+
+    def next_waiting(self) -> asyncio.Future[Place] | None:
+        """The invocation that has waited longest, if any still waits."""
+        while self.waiting:
+            future = self.waiting.popleft()
+            if not future.done():
+                return future
+        while self.patient:
+            _, future = self.patient.popleft()
+            if not future.done():
+                return future
+        return None
