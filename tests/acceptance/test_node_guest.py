@@ -12,7 +12,9 @@ from tests.acceptance.download_cache import download_cache
 from tests.acceptance.functions import call, failing_call
 from tests.deployment_packages import package
 from tests.live_system import LiveSystem
-from worker.runtimes.official_clients import CLIENTS, CannotInstall, install, node_major
+from worker.runtimes.official.interface import CannotInstall
+from worker.runtimes.official.node import NODE_CLIENTS, node_major
+from worker.runtimes.official.table import install
 
 pytestmark = pytest.mark.timeout(600)
 """The first run installs the client, which is compiled."""
@@ -40,7 +42,7 @@ exports.handler = awslambda.streamifyResponse(async (event, stream) => {
 def runtime() -> str:
     """The runtime of the Node.js on this machine."""
     major = node_major()
-    names = [client.runtime for client in CLIENTS if client.major == major]
+    names = [client.runtime for client in NODE_CLIENTS if client.major == major]
     if not names:
         pytest.skip(f"no client suits the Node.js of this machine ({major or 'none'})")
     return names[0]

@@ -28,7 +28,7 @@ from worker.environments.lifecycle import State, move
 from worker.environments.output_pipe import OutputPipe
 from worker.environments.peak_memory import PeakMemory, high_water_kb
 from worker.environments.reserved_variables import process_variables
-from worker.runtimes.official_clients import OfficialRuntime
+from worker.runtimes.official.interface import Launch, OfficialRuntime
 from worker.sandbox.interface import (
     Locations,
     ProcessSpec,
@@ -232,7 +232,8 @@ class ProcessEnvironment:
 
     def _command(self, seen: Locations) -> Sequence[str]:
         if self._official is not None:
-            return self._official.command(seen, self._spec.handler)
+            launch = Launch(self._spec.handler, self._spec.memory_mb, self._spec.variables)
+            return self._official.command(seen, launch)
         layered = self._spec.layers is not None and (self._spec.layers / "bootstrap").is_file()
         if layered and not (self._spec.task_root / "bootstrap").is_file():
             return [f"{seen.layers}/bootstrap"]

@@ -16,7 +16,7 @@ from worker.environments.http_channel import HttpChannel
 from worker.environments.interface import EnvironmentSpec, OnOutput
 from worker.environments.process_environment import ProcessEnvironment
 from worker.runtimes.library import prepare_library
-from worker.runtimes.official_clients import installed
+from worker.runtimes.official.table import installed
 from worker.sandbox.interface import Sandbox
 from worker.sandbox.levels import IsolationPolicy, Level
 from worker.sandbox.process_sandbox import AUTOMATIC, ProcessSandbox

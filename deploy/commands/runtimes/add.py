@@ -10,7 +10,8 @@ import click
 from broker.settings import Settings
 from deploy.commands.options import data_dir_option
 from deploy.errors import DeployError
-from worker.runtimes.official_clients import CannotInstall, install
+from worker.runtimes.official.interface import CannotInstall
+from worker.runtimes.official.table import install
 
 
 @click.command("add")

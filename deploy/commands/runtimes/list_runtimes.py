@@ -10,7 +10,7 @@ import click
 from broker.settings import Settings
 from deploy.commands.options import data_dir_option
 from deploy.commands.tables import print_table
-from worker.runtimes.official_clients import CLIENTS, installed, node_major
+from worker.runtimes.official.table import CLIENTS, installed
 from worker.sandbox.interpreters import find_interpreters
 from worker.sandbox.process_sandbox import PROVIDED
 
@@ -26,12 +26,12 @@ def command(data_dir: Path | None) -> None:
 
 
 def _clients(directory: Path) -> list[tuple[str, str, str]]:
-    ready, major = installed(directory), node_major()
+    ready = installed(directory)
     rows = []
     for client in CLIENTS:
         if client.runtime in ready:
             rows.append((client.runtime, "ready", ""))
         else:
             add = f"lightswitch runtimes add {client.runtime}"
-            rows.append((client.runtime, "missing", client.missing(major) or add))
+            rows.append((client.runtime, "missing", client.missing() or add))
     return rows

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from worker.runtimes.official_clients import CLIENTS, CannotInstall, OfficialRuntime, install, installed
+from worker.runtimes.official.interface import CannotInstall, Launch
+from worker.runtimes.official.node import NODE_CLIENTS, NodeRuntime
+from worker.runtimes.official.table import install, installed
 from worker.sandbox.interface import Locations
 
 
@@ -16,10 +18,10 @@ def test_a_runtime_without_a_client_cannot_be_added_and_the_error_lists_what_can
 
 
 def test_a_client_tells_which_node_it_lacks() -> None:
-    client = CLIENTS[0]
-    assert client.missing(20) == ""
-    assert client.missing(18) == "needs Node.js 20 on the PATH; found Node.js 18"
-    assert client.missing(0) == "needs Node.js 20 on the PATH; found no Node.js"
+    client = NODE_CLIENTS[0]
+    assert client.lacks(20) == ""
+    assert client.lacks(18) == "needs Node.js 20 on the PATH; found Node.js 18"
+    assert client.lacks(0) == "needs Node.js 20 on the PATH; found no Node.js"
 
 
 def test_nothing_is_offered_that_is_not_installed(tmp_path: Path) -> None:
@@ -28,6 +30,7 @@ def test_nothing_is_offered_that_is_not_installed(tmp_path: Path) -> None:
 
 
 def test_the_client_is_started_where_the_process_sees_it(tmp_path: Path) -> None:
-    runtime = OfficialRuntime("nodejs20.x", "/usr/bin/node", tmp_path, "entry.mjs")
+    runtime = NodeRuntime("/usr/bin/node", tmp_path, "entry.mjs")
     seen = Locations("/var/task", "/var/runtime", "/tmp")
-    assert runtime.command(seen, "app.handler") == ["/usr/bin/node", "/var/runtime/entry.mjs", "app.handler"]
+    command = runtime.command(seen, Launch("app.handler", 128, {}))
+    assert command == ["/usr/bin/node", "/var/runtime/entry.mjs", "app.handler"]
