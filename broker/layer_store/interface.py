@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
+
+from broker.registry.model import Policy
 
 
 class LayerVersion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -29,11 +31,17 @@ class LayerVersion(msgspec.Struct, frozen=True, omit_defaults=True):
     license_info: str = ""
     compatible_runtimes: tuple[str, ...] = ()
     compatible_architectures: tuple[str, ...] = ()
+    policy: Policy | None = None
+    """Who else may use it: the one member that changes."""
 
     @property
     def code_digest(self) -> str:
         """Hex form of `code_sha256`: the code store's key."""
         return base64.b64decode(self.code_sha256).hex()
+
+
+PolicyChange = Callable[[Policy | None], Policy | None]
+"""A pure step from one policy to the next; may raise, then nothing is stored; may be called again."""
 
 
 class LayerStore(Protocol):
@@ -56,6 +64,10 @@ class LayerStore(Protocol):
 
     async def latest(self) -> Sequence[LayerVersion]:
         """The newest version of every name that has one, by name."""
+
+    async def change_policy(self, name: str, version: int, change: PolicyChange) -> LayerVersion | None:
+        """Apply `change` to the current policy of that version and store it; None where there is no such
+        version. Concurrent changes are applied one after the other. Raises whatever `change` raises."""
 
     async def delete(self, name: str, version: int) -> None:
         """Forget it; one that is not there is fine."""

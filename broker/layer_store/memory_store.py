@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from broker.layer_store.interface import LayerVersion
+from broker.layer_store.interface import LayerVersion, PolicyChange
 
 
 class MemoryLayerStore:
@@ -38,6 +38,14 @@ class MemoryLayerStore:
     async def latest(self) -> Sequence[LayerVersion]:
         found = [await self.versions(name) for name in sorted(self._versions)]
         return [versions[0] for versions in found if versions]
+
+    async def change_policy(self, name: str, version: int, change: PolicyChange) -> LayerVersion | None:
+        layer = await self.get(name, version)
+        if layer is None:
+            return None
+        changed = replace(layer, policy=change(layer.policy))
+        self._versions[name][version] = changed
+        return changed
 
     async def delete(self, name: str, version: int) -> None:
         self._versions.get(name, {}).pop(version, None)

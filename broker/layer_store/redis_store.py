@@ -12,10 +12,16 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from broker.layer_store.interface import LayerVersion
+from broker.layer_store.interface import LayerVersion, PolicyChange
 from broker.redis_client import redis_client, translated
 
 _CONNECTIONS = 4
+_REPLACE = """
+-- KEYS: hash of a layer's versions. ARGV: number, body as it was read, new body.
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(LayerVersion).decode
 
@@ -29,6 +35,7 @@ class RedisLayerStore:
     def __init__(self, url: str, namespace: str = "lightswitch") -> None:
         self._client = redis_client(url, _CONNECTIONS)
         self._prefix = f"{namespace}:layers"
+        self._replace = self._client.register_script(_REPLACE)
 
     async def start(self) -> None:
         with translated("start the layer store"):
@@ -62,6 +69,18 @@ class RedisLayerStore:
                 pipeline.hvals(self._key(name.decode()))
             found: list[Any] = await pipeline.execute()
         return [_newest_first(bodies)[0] for bodies in found if bodies]
+
+    async def change_policy(self, name: str, version: int, change: PolicyChange) -> LayerVersion | None:
+        with translated(f"change the policy of layer {name}:{version}"):
+            while True:
+                body: Any = await self._client.hget(self._key(name), str(version))
+                if body is None:
+                    return None
+                layer = _decode(body)
+                changed = replace(layer, policy=change(layer.policy))
+                arguments = [str(version), body, _encode(changed)]
+                if await self._replace(keys=[self._key(name)], args=arguments):
+                    return changed
 
     async def delete(self, name: str, version: int) -> None:
         with translated(f"delete layer {name}:{version}"):

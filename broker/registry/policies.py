@@ -59,14 +59,7 @@ def add_statement(
     """
     check_qualifier(record, qualifier)
     check_revision(revision_of(record, qualifier), expected_revision)
-    policy = record.policies.get(qualifier)
-    statements = dict(policy.statements) if policy else {}
-    if statement_id in statements:
-        raise StatementExists(statement_id)
-    changed = Policy(revision_id=revision_id, statements={**statements, statement_id: statement})
-    size_bytes = len(document(changed))
-    if size_bytes > MAXIMUM_POLICY_BYTES:
-        raise PolicyTooLong(size_bytes)
+    changed = with_statement(record.policies.get(qualifier), statement_id, statement, revision_id)
     policies = {**record.policies, qualifier: changed}
     return _revised(replace(record, policies=policies), qualifier, revision_id)
 
@@ -84,15 +77,34 @@ def remove_statement(
     Raises QualifierNotFound, NoPolicy, StatementNotFound, Conflict.
     """
     check_qualifier(record, qualifier)
-    policy = policy_of(record, qualifier)
+    left = without_statement(policy_of(record, qualifier), statement_id, revision_id)
+    check_revision(revision_of(record, qualifier), expected_revision)
+    policies = {key: value for key, value in record.policies.items() if key != qualifier}
+    if left is not None:
+        policies[qualifier] = left
+    return _revised(replace(record, policies=policies), qualifier, revision_id)
+
+
+def with_statement(
+    policy: Policy | None, statement_id: str, statement: msgspec.Raw, revision_id: str
+) -> Policy:
+    """A policy with one more statement. Raises StatementExists, PolicyTooLong."""
+    statements = policy.statements if policy else {}
+    if statement_id in statements:
+        raise StatementExists(statement_id)
+    changed = Policy(revision_id=revision_id, statements={**statements, statement_id: statement})
+    size_bytes = len(document(changed))
+    if size_bytes > MAXIMUM_POLICY_BYTES:
+        raise PolicyTooLong(size_bytes)
+    return changed
+
+
+def without_statement(policy: Policy, statement_id: str, revision_id: str) -> Policy | None:
+    """A policy without that statement; None after the last one. Raises StatementNotFound."""
     if statement_id not in policy.statements:
         raise StatementNotFound(statement_id)
-    check_revision(revision_of(record, qualifier), expected_revision)
     left = {sid: statement for sid, statement in policy.statements.items() if sid != statement_id}
-    policies = {key: value for key, value in record.policies.items() if key != qualifier}
-    if left:
-        policies[qualifier] = Policy(revision_id=revision_id, statements=left)
-    return _revised(replace(record, policies=policies), qualifier, revision_id)
+    return Policy(revision_id=revision_id, statements=left) if left else None
 
 
 def policy_of(record: FunctionRecord, qualifier: str) -> Policy:

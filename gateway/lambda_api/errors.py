@@ -32,12 +32,12 @@ def conflict(message: str) -> ApiError:
     return ApiError("ResourceConflictException", 409, message)
 
 
-def precondition_failed() -> ApiError:
-    """The RevisionId that the caller gave is not the current one."""
+def precondition_failed(source: str = "GetFunction/GetAlias") -> ApiError:
+    """The RevisionId that the caller gave is not the current one, which `source` tells."""
     return ApiError(
         "PreconditionFailedException",
         412,
-        "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API"
+        f"The Revision Id provided does not match the latest Revision Id. Call the {source} API"
         " to retrieve the latest Revision Id",
     )
 

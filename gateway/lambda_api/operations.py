@@ -12,6 +12,7 @@ from gateway.lambda_api import (
     event_source_mappings,
     function_urls,
     functions,
+    layer_permissions,
     layers,
     permissions,
     recursion,
@@ -24,6 +25,7 @@ Operation = Callable[[Context, dict[str, Any]], Awaitable[dict[str, Any]]]
 """Takes validated parameters by member name, gives the output's members; raises ApiError, BrokerError."""
 
 OPERATIONS: Mapping[str, Operation] = {
+    "AddLayerVersionPermission": layer_permissions.add_layer_version_permission,
     "AddPermission": permissions.add_permission,
     "CreateAlias": versions_and_aliases.create_alias,
     "CreateEventSourceMapping": event_source_mappings.create_event_source_mapping,
@@ -47,6 +49,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "GetFunctionUrlConfig": function_urls.get_function_url_config,
     "GetLayerVersion": layers.get_layer_version,
     "GetLayerVersionByArn": layers.get_layer_version_by_arn,
+    "GetLayerVersionPolicy": layer_permissions.get_layer_version_policy,
     "GetPolicy": permissions.get_policy,
     "ListAliases": versions_and_aliases.list_aliases,
     "ListEventSourceMappings": event_source_mappings.list_event_source_mappings,
@@ -62,6 +65,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "PutFunctionConcurrency": concurrency.put_function_concurrency,
     "PutFunctionEventInvokeConfig": event_invoke_config.put_function_event_invoke_config,
     "PutFunctionRecursionConfig": recursion.put_function_recursion_config,
+    "RemoveLayerVersionPermission": layer_permissions.remove_layer_version_permission,
     "RemovePermission": permissions.remove_permission,
     "TagResource": tags.tag_resource,
     "UntagResource": tags.untag_resource,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ from gateway.lambda_api.targets import named_function
 Request = dict[str, Any]
 Result = dict[str, Any]
 
+NO_POLICY = "No policy is associated with the given resource."
 _ACCOUNT = re.compile(r"\d{12}")
 
 
@@ -37,18 +40,8 @@ async def add_permission(context: Context, request: Request) -> Result:
             expected_revision=request.get("RevisionId"),
         )
 
-    try:
+    with statement_errors():
         await context.registry.update(name, change)
-    except policies.StatementExists as error:
-        raise conflict(
-            f"The statement id ({sid}) provided already exists. Please provide a new statement id, or"
-            " remove the existing statement."
-        ) from error
-    except policies.PolicyTooLong as error:
-        raise policy_too_long(
-            f"The final policy size ({error.size_bytes}) is bigger than the limit"
-            f" ({policies.MAXIMUM_POLICY_BYTES})."
-        ) from error
     return {"Statement": statement}
 
 
@@ -61,12 +54,8 @@ async def remove_permission(context: Context, request: Request) -> Result:
             record, qualifier, sid, revision_id=revision, expected_revision=request.get("RevisionId")
         )
 
-    try:
+    with statement_errors():
         await context.registry.update(name, change)
-    except policies.NoPolicy as error:
-        raise not_found("No policy is associated with the given resource.") from error
-    except policies.StatementNotFound as error:
-        raise not_found(f"Statement {sid} is not found in resource policy.") from error
     return {}
 
 
@@ -78,6 +67,27 @@ async def get_policy(context: Context, request: Request) -> Result:
     except policies.NoPolicy as error:
         raise not_found("The resource you requested does not exist.") from error
     return {"Policy": policies.document(policy), "RevisionId": policies.revision_of(record, qualifier)}
+
+
+@contextmanager
+def statement_errors() -> Iterator[None]:
+    """What a change of a policy may be refused with, in AWS's words."""
+    try:
+        yield
+    except policies.StatementExists as error:
+        raise conflict(
+            f"The statement id ({error.statement_id}) provided already exists. Please provide a new statement"
+            " id, or remove the existing statement."
+        ) from error
+    except policies.PolicyTooLong as error:
+        raise policy_too_long(
+            f"The final policy size ({error.size_bytes}) is bigger than the limit"
+            f" ({policies.MAXIMUM_POLICY_BYTES})."
+        ) from error
+    except policies.NoPolicy as error:
+        raise not_found(NO_POLICY) from error
+    except policies.StatementNotFound as error:
+        raise not_found(f"Statement {error.statement_id} is not found in resource policy.") from error
 
 
 def _resource_qualifier(qualifier: str) -> str:
@@ -96,7 +106,7 @@ def _statement(resource: str, request: Request) -> dict[str, Any]:
     statement = {
         "Sid": request["StatementId"],
         "Effect": "Allow",
-        "Principal": _principal(request["Principal"]),
+        "Principal": principal_of(request["Principal"]),
         "Action": request["Action"],
         "Resource": resource,
     }
@@ -104,7 +114,8 @@ def _statement(resource: str, request: Request) -> dict[str, Any]:
     return {**statement, "Condition": condition} if condition else statement
 
 
-def _principal(principal: str) -> Any:
+def principal_of(principal: str) -> Any:
+    """A request's Principal as statements show it. Raises ApiError."""
     if principal == "*":
         return principal
     if _ACCOUNT.fullmatch(principal):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from broker.layer_store.interface import LayerStore, LayerVersion
 from broker.layer_store.memory_store import MemoryLayerStore
 from broker.layer_store.redis_store import RedisLayerStore
+from broker.registry.model import Policy
 
 LAYER = LayerVersion(
     name="tools",
@@ -66,3 +68,38 @@ async def test_nothing_is_known_of_names_that_were_never_published(store: LayerS
     assert await store.get("nothing", 1) is None
     assert await store.versions("nothing") == []
     assert await store.latest() == []
+
+
+async def test_changes_of_a_policy_at_the_same_moment_are_all_kept(store: LayerStore) -> None:
+    await store.publish(LAYER)
+
+    def add(number: int) -> Callable[[Policy | None], Policy]:
+        def change(policy: Policy | None) -> Policy:
+            statements = policy.statements if policy else {}
+            return Policy(str(number), {**statements, str(number): msgspec.Raw(b"{}")})
+
+        return change
+
+    await asyncio.gather(*(store.change_policy("tools", 1, add(number)) for number in range(8)))
+    layer = await store.get("tools", 1)
+    assert layer is not None
+    assert layer.policy is not None
+    assert set(layer.policy.statements) == {str(number) for number in range(8)}
+    changed = await store.change_policy("tools", 1, lambda _: None)
+    assert changed == replace(LAYER, version=1) == await store.get("tools", 1)
+
+
+async def test_a_version_that_is_not_there_has_no_policy_to_change(store: LayerStore) -> None:
+    assert await store.change_policy("tools", 1, lambda _: Policy("1", {})) is None
+    assert await store.get("tools", 1) is None
+
+
+async def test_a_refused_change_of_a_policy_changes_nothing(store: LayerStore) -> None:
+    await store.publish(LAYER)
+
+    def refuse(policy: Policy | None) -> Policy:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await store.change_policy("tools", 1, refuse)
+    assert await store.get("tools", 1) == replace(LAYER, version=1)
