@@ -1,4 +1,4 @@
-"""Deployment packages by the SHA-256 of their bytes, on a local directory or an object store."""
+"""Packages and layers of images by the SHA-256 of their bytes, on a local directory or an object store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -22,13 +22,15 @@ from broker.settings import Settings
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
 
+PACKAGE, LAYER = "zip", "layer"
+_CHUNK_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RETRIES: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=60)}
 
 
 class CodeStore:
-    """The packages at `settings.code_store_url`, one object `<digest>.zip` each.
+    """What lies at `settings.code_store_url`: packages (`<digest>.zip`), layers of images (`<digest>.layer`).
 
     `file://` keeps them in a directory that only this user may enter. `s3://` uses boto3's credentials
     and honours `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL`. Making one and all calls raise
@@ -60,6 +62,26 @@ class CodeStore:
             raise CodeCorrupt(f"code {digest} in {self._url} has digest {actual}; deploy the function again")
         return package
 
+    async def put_layer(self, digest: str, layer: IO[bytes]) -> None:
+        """Keep an image's layer, which was found to have that digest; one that is there already stays."""
+        with self._translated("store", digest):
+            if not await self._has(_key(digest, LAYER)):
+                await obstore.put_async(self._store, _key(digest, LAYER), layer)
+
+    async def fetch_layer(self, digest: str, target: Path) -> None:
+        """Write an image's layer, checked against its digest, to the new file `target`.
+
+        Raises CodeNotFound, CodeCorrupt, OSError.
+        """
+        actual = hashlib.sha256()
+        with self._translated("read", digest), open(target, "xb") as file:  # noqa: ASYNC230 - its own disk
+            found = await obstore.get_async(self._store, _key(digest, LAYER))
+            async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+                await asyncio.to_thread(_take, chunk, file, actual)
+        if actual.hexdigest() != digest:
+            text = f"layer {digest} in {self._url} has digest {actual.hexdigest()}; deploy the function again"
+            raise CodeCorrupt(text)
+
     async def exists(self, digest: str) -> bool:
         """Whether the package is there; not whether it is whole."""
         try:
@@ -76,6 +98,13 @@ class CodeStore:
                 await obstore.delete_async(self._store, _key(digest))
         except CodeNotFound:
             pass
+
+    async def _has(self, key: str) -> bool:
+        try:
+            await obstore.head_async(self._store, key)
+        except (FileNotFoundError, NotFoundError):
+            return False
+        return True
 
     @contextmanager
     def _translated(self, action: str, digest: str) -> Iterator[None]:
@@ -120,10 +149,15 @@ def _open_s3(settings: Settings) -> S3Store:
     )
 
 
-def _key(digest: str) -> str:
+def _take(chunk: bytes, file: IO[bytes], digest: hashlib._Hash) -> None:
+    digest.update(chunk)
+    file.write(chunk)
+
+
+def _key(digest: str, kind: str = PACKAGE) -> str:
     if not _DIGEST.fullmatch(digest):
         raise ValueError(f"{digest!r} is not a SHA-256 in lower-case hexadecimal")
-    return f"{digest}.zip"
+    return f"{digest}.{kind}"
 
 
 def _digest(package: bytes) -> str:

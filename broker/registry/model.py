@@ -31,6 +31,30 @@ class LayerUse(msgspec.Struct, frozen=True):
         return base64.b64decode(self.code_sha256).hex()
 
 
+class Image(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A container image, and what it says about running it."""
+
+    uri: str
+    """As the caller gave it."""
+    resolved_uri: str
+    digest: str
+    """SHA-256 of its manifest in hexadecimal."""
+    layers: tuple[str, ...]
+    """Their keys in the code store, lowest first."""
+    entry_point: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    working_directory: str = ""
+    environment: dict[str, str] = {}
+
+
+class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a function says instead of its image; empty where the image's own counts."""
+
+    entry_point: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    working_directory: str = ""
+
+
 class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     """One version of a function: `$LATEST` or a published, immutable number."""
 
@@ -39,7 +63,7 @@ class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     handler: str
     role: str
     code_sha256: str
-    """Base64 of the SHA-256 of the zip, as the API shows it."""
+    """Base64 of the SHA-256 of the zip, as the API shows it; of an image its digest in hexadecimal."""
     code_size: int
     last_modified: str
     """`2026-11-23T09:30:00.000+0000`"""
@@ -57,6 +81,9 @@ class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     last_update_status: UpdateStatus = "Successful"
     layers: tuple[LayerUse, ...] = ()
     """In the order of merging: files of a later one replace those of an earlier one."""
+    image: Image | None = None
+    """For package type Image; such a function has neither runtime, handler nor layers."""
+    image_config: ImageConfig | None = None
     dead_letter_arn: str = ""
     """Queue or topic for events that failed; that of `$LATEST` counts for all versions."""
     extra: dict[str, msgspec.Raw] = {}
@@ -64,7 +91,9 @@ class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def code_digest(self) -> str:
-        """Hex form of `code_sha256`: the code store's key."""
+        """Hex form of `code_sha256`: the code store's key of a zip, the digest of an image."""
+        if self.image is not None:
+            return self.image.digest
         return base64.b64decode(self.code_sha256).hex()
 
     @property

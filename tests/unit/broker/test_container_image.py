@@ -1,0 +1,188 @@
+"""Layers of strangers become a root file system, and nothing outside of it is touched."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from broker.container_image.errors import ImageRefused
+from broker.container_image.layer_archive import Budget, entries
+from broker.container_image.root_filesystem import apply_layer, finish
+from tests.container_images import Member, applied, directory, hard_link, layer, symlink
+
+
+def contents(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*")}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+def test_files_keep_their_mode_and_time_but_no_right_to_become_another_user(root: Path) -> None:
+    applied(root, layer(Member("bin/run", b"x", 0o4755), Member("/etc/secret", b"y", 0o600)))
+    run = (root / "bin/run").stat()
+    assert stat.S_IMODE(run.st_mode) == 0o755
+    assert run.st_mtime == 1_700_000_000
+    assert stat.S_IMODE((root / "etc/secret").stat().st_mode) == 0o600
+
+
+def test_a_compressed_layer_is_as_good(root: Path) -> None:
+    applied(root, gzip.compress(layer(Member("./a", b"1"))))
+    assert (root / "a").read_bytes() == b"1"
+
+
+def test_a_later_layer_replaces_what_is_of_another_kind(root: Path) -> None:
+    applied(
+        root,
+        layer(directory("a"), Member("a/b", b"1"), Member("c"), symlink("d", "c")),
+        layer(Member("a", b"2"), directory("c"), Member("d", b"3")),
+    )
+    assert (root / "a").read_bytes() == b"2"
+    assert (root / "c").is_dir()
+    assert not (root / "d").is_symlink()
+
+
+def test_whiteouts_remove_what_earlier_layers_brought(root: Path) -> None:
+    applied(
+        root,
+        layer(Member("kept"), Member("gone"), Member("lib/old"), Member("lib/sub/old")),
+        layer(Member(".wh.gone"), Member(".wh.never"), Member("lib/.wh.old"), Member(".wh..wh.plnk")),
+    )
+    assert contents(root) == {"kept", "lib", "lib/sub", "lib/sub/old"}
+
+
+def test_an_opaque_directory_has_only_what_its_own_layer_puts_there_wherever_the_mark_stands(
+    root: Path,
+) -> None:
+    applied(
+        root,
+        layer(Member("lib/old"), Member("lib/sub/old")),
+        layer(Member("lib/new"), Member("lib/sub/new"), Member("lib/.wh..wh..opq")),
+    )
+    assert contents(root) == {"lib", "lib/new", "lib/sub", "lib/sub/new"}
+
+
+def test_a_path_through_a_link_stays_inside(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    applied(
+        root,
+        layer(
+            directory("usr/lib"),
+            symlink("lib", "usr/lib"),
+            symlink("up", f"../../..{tmp_path}/outside"),
+            symlink("absolute", f"{tmp_path}/outside"),
+        ),
+        layer(Member("lib/a", b"1"), Member("up/b", b"2"), Member("absolute/c", b"3")),
+    )
+    assert (root / "usr/lib/a").read_bytes() == b"1"
+    assert os.listdir(tmp_path / "outside") == []
+    assert (root / f".{tmp_path}/outside/b").read_bytes() == b"2"
+    assert (root / f".{tmp_path}/outside/c").read_bytes() == b"3"
+
+
+def test_whiteouts_through_links_stay_inside(root: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").touch()
+    applied(
+        root,
+        layer(symlink("out", str(outside))),
+        layer(Member("out/.wh.precious"), Member("out/.wh..wh..opq")),
+    )
+    assert (outside / "precious").exists()
+
+
+def test_a_hard_link_is_one_to_a_file_of_the_image(root: Path) -> None:
+    applied(root, layer(Member("a", b"1")), layer(hard_link("b", "a"), hard_link("c", "/a")))
+    assert (root / "a").stat().st_nlink == 3
+
+
+@pytest.mark.parametrize("target", ["../secret", "missing", "dir", "/"])
+def test_a_hard_link_to_anything_else_is_refused(root: Path, tmp_path: Path, target: str) -> None:
+    (tmp_path / "secret").touch()
+    with pytest.raises(ImageRefused, match=r"hard link|outside of the image"):
+        applied(root, layer(directory("dir"), hard_link("b", target)))
+
+
+def test_a_hard_link_through_a_link_does_not_leave_the_image(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").touch()
+    with pytest.raises(ImageRefused, match="hard link"):
+        applied(root, layer(symlink("out", str(tmp_path)), hard_link("b", "out/secret")))
+
+
+def test_devices_and_pipes_are_left_out(root: Path) -> None:
+    devices = [
+        Member(name, kind=kind) for name, kind in (("null", tarfile.CHRTYPE), ("pipe", tarfile.FIFOTYPE))
+    ]
+    applied(root, layer(*devices, Member("a")))
+    assert contents(root) == {"a"}
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "x" * 300, "/".join(["d" * 200] * 30)])
+def test_names_that_lead_out_or_are_too_long_are_refused(root: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ImageRefused, match=r"outside of the image|too long a name"):
+        applied(root, layer(Member(name)))
+    assert os.listdir(tmp_path) == ["root"]
+
+
+def test_a_loop_of_links_is_refused(root: Path) -> None:
+    with pytest.raises(ImageRefused, match="loop of links"):
+        applied(root, layer(symlink("a", "b"), symlink("b", "a"), Member("a/c")))
+
+
+def test_an_entry_below_a_file_is_refused(root: Path) -> None:
+    with pytest.raises(ImageRefused, match="no directory"):
+        applied(root, layer(Member("a"), Member("a/b")))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"no archive at all" * 100,
+        layer(Member("a", b"1" * 2000))[:1024],
+        gzip.compress(layer(Member("a")))[:-20],
+        b"\x28\xb5\x2f\xfd" + bytes(600),
+    ],
+    ids=["empty", "text", "cut", "cut gzip", "zstd"],
+)
+def test_what_is_no_sound_layer_is_refused(root: Path, damaged: bytes) -> None:
+    with pytest.raises(ImageRefused):
+        applied(root, damaged)
+
+
+def test_an_image_may_be_so_large_and_no_larger(root: Path) -> None:
+    root.mkdir()
+    bomb = gzip.compress(layer(Member("a", bytes(1 << 20))))
+    with pytest.raises(ImageRefused, match="larger than 100000 bytes"):
+        apply_layer(root, io.BytesIO(bomb), Budget(most_bytes=100_000))
+    many = layer(*(Member(str(number)) for number in range(20)))
+    with pytest.raises(ImageRefused, match="more than 10 files"):
+        list(entries(io.BytesIO(many), Budget(most_entries=10)))
+
+
+def test_a_header_of_unreasonable_size_is_not_read(root: Path) -> None:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 5 << 20
+    with pytest.raises(ImageRefused, match="header of"):
+        list(entries(io.BytesIO(info.tobuf() + bytes(6 << 20)), Budget()))
+
+
+def test_what_the_sandbox_mounts_on_is_real(root: Path) -> None:
+    applied(
+        root, layer(symlink("tmp", "/var/tmp"), symlink("etc/resolv.conf", "/run/elsewhere"), Member("proc"))
+    )
+    finish(root)
+    for name in ("dev", "proc", "sys", "tmp", "etc"):
+        assert (root / name).is_dir()
+        assert not (root / name).is_symlink()
+    assert not (root / "etc/resolv.conf").is_symlink()
+    assert (root / "etc/hosts").is_file()

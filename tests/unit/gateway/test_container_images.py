@@ -1,0 +1,193 @@
+"""Images are found in what operators allow, checked to the last byte, and kept."""
+
+# ruff: noqa: ASYNC240  # a test may wait for its files
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from broker.container_image.errors import ImageRefused
+from gateway.container_images.image_uri import parse
+from gateway.container_images.intake import ImageIntake
+from tests.container_images import LayoutBuilder, Member, layer, packed, saved
+
+RUN = {"Entrypoint": ["/app"], "Cmd": ["serve"], "Env": ["A=1", "B=x=y"], "WorkingDir": "/srv"}
+LAYERS = (layer(Member("app", b"1", 0o755)), layer(Member("data", b"2")))
+
+
+class Layers:
+    """A store of layers in memory that believes no digest."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    async def put_layer(self, digest: str, layer: IO[bytes]) -> None:
+        content = layer.read()
+        assert hashlib.sha256(content).hexdigest() == digest
+        self.kept[digest] = content
+
+
+@pytest.fixture
+def store() -> Layers:
+    return Layers()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    directory = tmp_path / "images"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def intake(store: Layers, images: Path, tmp_path: Path) -> ImageIntake:
+    return ImageIntake(store, [images], tmp_path)
+
+
+@pytest.fixture
+def layout(images: Path) -> LayoutBuilder:
+    return LayoutBuilder(images / "layout")
+
+
+async def refusal(intake: ImageIntake, uri: str, architecture: str = "x86_64") -> str:
+    with pytest.raises(ImageRefused) as refused:
+        await intake.take(uri, architecture)
+    return str(refused.value)
+
+
+async def test_an_image_of_a_layout_is_kept_with_what_it_says_about_running_it(
+    intake: ImageIntake, store: Layers, layout: LayoutBuilder
+) -> None:
+    digest = layout.add(LAYERS, RUN, tag="v1")
+    image = await intake.take(f"oci:{layout.path}:v1", "x86_64")
+    assert (image.digest, image.resolved_uri) == (digest, f"oci:{layout.path}@sha256:{digest}")
+    assert (image.entry_point, image.command, image.working_directory) == (("/app",), ("serve",), "/srv")
+    assert image.environment == {"A": "1", "B": "x=y"}
+    assert set(image.layers) == set(store.kept)
+    assert await intake.take(image.resolved_uri, "x86_64", keep=False) == await intake.take(
+        image.resolved_uri, "x86_64"
+    )
+
+
+async def test_the_same_layout_in_an_archive_is_the_same_image(
+    intake: ImageIntake, layout: LayoutBuilder, images: Path
+) -> None:
+    digest = layout.add(LAYERS, RUN, compressed=False)
+    archive = packed(layout.path, images / "layout.tar")
+    assert (await intake.take(f"oci:{archive}", "x86_64")).digest == digest
+
+
+async def test_tags_and_architectures_choose(intake: ImageIntake, layout: LayoutBuilder) -> None:
+    for tag, architecture in (("v1", "amd64"), ("v2", "arm64")):
+        layout.add(LAYERS, {"Cmd": [tag]}, tag=tag, architecture=architecture)
+    assert (await intake.take(f"oci:{layout.path}:v2", "arm64")).command == ("v2",)
+    assert "it has: v1, v2" in await refusal(intake, f"oci:{layout.path}")
+    assert "it has: v1, v2" in await refusal(intake, f"oci:{layout.path}:v3")
+    assert "for arm64, but the function's architecture is x86_64" in await refusal(
+        intake, f"oci:{layout.path}:v2"
+    )
+    layout.nest("all", ("amd64", "arm64"))
+    assert (await intake.take(f"oci:{layout.path}:all", "arm64")).command == ("v2",)
+
+
+async def test_what_docker_save_writes_is_an_image(intake: ImageIntake, store: Layers, images: Path) -> None:
+    archive = saved(images / "saved.tar", "shop:1", LAYERS, RUN)
+    image = await intake.take(f"docker-archive:{archive}:shop:1", "x86_64")
+    assert image == await intake.take(f"docker-archive:{archive}:shop:1", "x86_64")
+    assert image.entry_point == ("/app",)
+    assert [store.kept[digest] for digest in image.layers] == list(LAYERS)
+    assert "it has: shop:1" in await refusal(intake, f"docker-archive:{archive}:other:1")
+
+
+async def test_a_directory_is_an_image_of_one_layer(
+    intake: ImageIntake, images: Path, tmp_path: Path
+) -> None:
+    (images / "root").mkdir()
+    (images / "root" / "app").write_text("x")
+    first = await intake.take(f"dir:{images}/root", "x86_64")
+    assert len(first.layers) == 1
+    assert first == await intake.take(f"dir:{images}/root", "x86_64")
+    (images / "root" / "app").write_text("y")
+    assert (await intake.take(f"dir:{images}/root", "x86_64")).digest != first.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+async def test_damage_is_found_wherever_it_is(
+    intake: ImageIntake, store: Layers, layout: LayoutBuilder
+) -> None:
+    digest = layout.add(LAYERS, RUN)
+    manifest = json.loads(layout.blob(digest).read_text())
+    for descriptor in (manifest["layers"][1], manifest["config"], {"digest": f"sha256:{digest}"}):
+        blob = layout.blob(descriptor["digest"].removeprefix("sha256:"))
+        whole = blob.read_bytes()
+        blob.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert "is damaged" in await refusal(intake, f"oci:{layout.path}")
+        blob.write_bytes(whole)
+        blob.rename(f"{blob}-away")
+        assert "has no blobs/" in await refusal(intake, f"oci:{layout.path}")
+        Path(f"{blob}-away").rename(blob)
+    assert store.kept == {}
+
+
+async def test_a_layer_must_hold_what_the_configuration_names(
+    intake: ImageIntake, layout: LayoutBuilder, images: Path
+) -> None:
+    other = LayoutBuilder(images / "other")
+    config = json.loads(other.blob(other.add(LAYERS[:1])).read_text())["config"]
+    manifest = json.loads(layout.blob(layout.add(LAYERS[1:])).read_text())
+    config_blob = config["digest"].removeprefix("sha256:")
+    layout.blob(config_blob).write_bytes(other.blob(config_blob).read_bytes())
+    text = json.dumps({**manifest, "config": config}).encode()
+    digest = hashlib.sha256(text).hexdigest()
+    layout.blob(digest).write_bytes(text)
+    assert "holds another archive" in await refusal(intake, f"oci:{layout.path}@sha256:{digest}")
+
+
+async def test_links_of_a_layout_do_not_lead_out(
+    intake: ImageIntake, layout: LayoutBuilder, tmp_path: Path
+) -> None:
+    (tmp_path / "index.json").write_text("{}")
+    (layout.path / "index.json").symlink_to(tmp_path / "index.json")
+    assert "leads out of" in await refusal(intake, f"oci:{layout.path}")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"manifests": 1}', '{"manifests": [{"digest": "md5:1"}]}'])
+async def test_documents_that_are_none_are_refused(
+    intake: ImageIntake, layout: LayoutBuilder, text: str
+) -> None:
+    (layout.path / "index.json").write_text(text)
+    assert await refusal(intake, f"oci:{layout.path}")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "123456789012.dkr.ecr.us-east-1.amazonaws.com/shop:1",
+        "public.ecr.aws/lambda/python:3.12",
+        "oci:relative/path",
+        "dir:/root:tag",
+        "docker-archive:/a@sha256:" + "0" * 64,
+        "oci:",
+    ],
+)
+def test_what_cannot_be_had_is_refused_with_what_can(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(ImageRefused, match=r"oci:PATH.*docker-archive:PATH.*dir:PATH.*below /"):
+        parse(uri, [tmp_path])
+
+
+def test_images_come_only_from_where_the_operator_says(tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (allowed / "out").symlink_to(tmp_path)
+    for uri in (f"oci:{tmp_path}", f"oci:{allowed}/../other", f"dir:{allowed}/out", "dir:/"):
+        with pytest.raises(ImageRefused, match=f"not below .*: {allowed}"):
+            parse(uri, [allowed])
+    with pytest.raises(ImageRefused, match="there is no"):
+        parse(f"oci:{allowed}/missing", [allowed])
+    with pytest.raises(ImageRefused, match="--image-directory"):
+        parse(f"oci:{allowed}", [])
