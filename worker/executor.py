@@ -16,9 +16,10 @@ from worker.environments.interface import NotRun, Work
 from worker.environments.pool import NotStarted, Pool
 from worker.environments.room import NoRoom
 from worker.functions import Function, Functions
-from worker.metering import Usage
+from worker.metering import Usage, restore_line
 from worker.run_tracing import RunTracing
 from worker.settlement import Settlement
+from worker.snapshots import Snapshots
 from worker.streamed_response import StreamedResponse
 from worker.verdict import Verdict, of_failed_init, of_platform, of_run, of_unrun
 
@@ -32,13 +33,20 @@ class Executor:
     """Runs deliveries; each call of `execute` handles one and settles it, whatever happens."""
 
     def __init__(
-        self, broker: Broker, functions: Functions, pool: Pool, settlement: Settlement, tracing: RunTracing
+        self,
+        broker: Broker,
+        functions: Functions,
+        pool: Pool,
+        settlement: Settlement,
+        tracing: RunTracing,
+        snapshots: Snapshots,
     ) -> None:
         self._broker = broker
         self._functions = functions
         self._pool = pool
         self._settlement = settlement
         self._tracing = tracing
+        self._snapshots = snapshots
 
     async def execute(self, delivery: Delivery) -> None:
         """Run the delivery and settle it. Cancelled (drain is over): hand it back and stop its run."""
@@ -79,6 +87,9 @@ class Executor:
     async def _execute_async(self, delivery: Delivery) -> None:
         if delivery.invocation.sequel is not None:
             await self._settlement.go_on_telling(delivery)
+            return
+        if delivery.invocation.initialize:
+            await self._snapshots.take(delivery)
             return
         if delivery.losses >= MOST_LOSSES:
             poison = of_platform(f"{delivery.losses} workers died while they held it")
@@ -132,8 +143,11 @@ class Executor:
     ) -> Verdict:
         spec, journal = function.spec, place.journal
         request_id = invocation.request_id
-        init_ms = place.environment.init_duration_ms if place.fresh else 0.0
+        start_ms = place.environment.init_duration_ms if place.fresh else 0.0
+        init_ms, restore_ms = (0.0, start_ms) if spec.snap_start else (start_ms, 0.0)
         fresh, place.fresh = place.fresh, False
+        if restore_ms:
+            journal.note(restore_line(restore_ms))
         journal.begin(request_id, spec.version, keep_tail=invocation.log_tail)
         started_ns = self._tracing.now_ns()
         work = Work(
@@ -154,9 +168,9 @@ class Executor:
         verdict = of_run(request_id, result.outcome)
         if verdict.log_note:
             journal.note(verdict.log_note)
-        usage = Usage(result.duration_ms, init_ms, spec.memory_mb, result.max_memory_used_mb)
+        usage = Usage(result.duration_ms, init_ms, spec.memory_mb, result.max_memory_used_mb, restore_ms)
         tail = journal.end(request_id, usage)
-        self._tracing.record(invocation, spec, verdict, received_ns, started_ns, init_ms if fresh else None)
+        self._tracing.record(invocation, spec, verdict, received_ns, started_ns, start_ms if fresh else None)
         return replace(verdict, log_tail=tail) if tail else verdict
 
     async def _answer(

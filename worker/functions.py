@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from broker.errors import FunctionNotFound
-from broker.invocation import Invocation
+from broker.invocation import LATEST, Invocation
 from broker.registry.interface import Registry
 from broker.registry.model import FunctionConfig, FunctionRecord
 from broker.settings import Settings
@@ -103,6 +103,7 @@ class Functions:
             region=self._settings.region,
             log_group=f"/aws/lambda/{record.name}",
             layers=layers,
+            snap_start=config.snap_start and config.version != LATEST,
         )
 
     def _variables(self, config: FunctionConfig) -> Mapping[str, str]:

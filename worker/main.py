@@ -35,6 +35,7 @@ from worker.options import WorkerOptions
 from worker.run_tracing import RunTracing
 from worker.sandbox.interface import SandboxUnavailable
 from worker.settlement import Settlement
+from worker.snapshots import Snapshots
 from worker.telling import Telling
 
 log = logging.getLogger(__name__)
@@ -120,12 +121,14 @@ async def _parts(
         stack.push_async_callback(_ended, asyncio.create_task(sweep_code(code, registry), name="sweep-code"))
         senders = DestinationSenders(settings)
         stack.push_async_callback(senders.close)
+        functions = Functions(registry, code, settings)
         executor = Executor(
             broker,
-            Functions(registry, code, settings),
+            functions,
             pool,
             Settlement(Telling(registry, senders), settings.retry_step_seconds),
             RunTracing(tracing),
+            Snapshots(functions, pool, registry),
         )
         capacity = _capacity(options)
         consumer = await broker.consumer(capacity, factory.runtimes())

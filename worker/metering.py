@@ -8,12 +8,14 @@ import msgspec
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """One run as it is billed. `init_ms` is 0 unless the run had to start its environment."""
+    """One run as it is billed. `init_ms` is 0 unless the run had to start its environment, `restore_ms`
+    unless it had to restore one from a snapshot."""
 
     duration_ms: float
     init_ms: float
     memory_mb: int
     max_memory_used_mb: int
+    restore_ms: float = 0.0
 
     @property
     def billed_ms(self) -> int:
@@ -21,9 +23,19 @@ class Usage(msgspec.Struct, frozen=True):
         return max(1, math.ceil(self.duration_ms + self.init_ms))
 
     @property
+    def billed_restore_ms(self) -> int:
+        """What a restored environment adds, rounded up to a whole millisecond."""
+        return math.ceil(self.restore_ms)
+
+    @property
     def gb_seconds(self) -> float:
         """The billed amount."""
-        return self.billed_ms / 1000 * self.memory_mb / 1024
+        return (self.billed_ms + self.billed_restore_ms) / 1000 * self.memory_mb / 1024
+
+
+def restore_line(restore_ms: float) -> str:
+    """What precedes the first run of a restored environment in its log, as AWS writes it."""
+    return f"RESTORE_REPORT Restore Duration: {restore_ms:.2f} ms\n"
 
 
 def report_line(request_id: str, usage: Usage) -> str:
@@ -32,5 +44,12 @@ def report_line(request_id: str, usage: Usage) -> str:
     return (
         f"REPORT RequestId: {request_id}\tDuration: {usage.duration_ms:.2f} ms\t"
         f"Billed Duration: {usage.billed_ms} ms\tMemory Size: {usage.memory_mb} MB\t"
-        f"Max Memory Used: {usage.max_memory_used_mb} MB\t{init}\n"
+        f"Max Memory Used: {usage.max_memory_used_mb} MB\t{init}{_restore(usage)}\n"
     )
+
+
+def _restore(usage: Usage) -> str:
+    if not usage.restore_ms:
+        return ""
+    billed = f"Billed Restore Duration: {usage.billed_restore_ms} ms\t"
+    return f"Restore Duration: {usage.restore_ms:.2f} ms\t{billed}"

@@ -17,6 +17,13 @@ from broker.registry.model import Alias, EventInvokeConfig, FunctionConfig, Func
 
 MAXIMUM_TAGS = 50
 
+AWAITING_SNAPSHOT: Mapping[str, Any] = {
+    "state": "Pending",
+    "state_reason": "The function is being created.",
+    "state_reason_code": "Creating",
+}
+"""Of a version that is to be initialised before it can be called."""
+
 
 class ChangeRefused(BrokerError):
     """Base of what a step may refuse with."""
@@ -121,6 +128,7 @@ def publish_version(
     number = str(record.next_version)
     published = replace(
         record.latest,
+        **(AWAITING_SNAPSHOT if record.latest.snap_start else {}),
         version=number,
         revision_id=revision_id,
         last_modified=published_at,
@@ -133,6 +141,24 @@ def publish_version(
         published_description=record.latest.description,
     )
     return grown, number
+
+
+def snapshot_taken(record: FunctionRecord, version: str) -> FunctionRecord:
+    """With a version active that was initialised; one that is not waiting for it stays as it is."""
+    return _with_state(record, version, {"state": "Active", "state_reason": "", "state_reason_code": ""})
+
+
+def snapshot_failed(record: FunctionRecord, version: str, reason: str, code: str) -> FunctionRecord:
+    """With a version failed, whose initialisation did not come to an end; `code` is AWS's StateReasonCode."""
+    members = {"state": "Failed", "state_reason": reason, "state_reason_code": code}
+    return _with_state(record, version, {**members, "last_update_status": "Failed"})
+
+
+def _with_state(record: FunctionRecord, version: str, members: Mapping[str, Any]) -> FunctionRecord:
+    config = record.versions.get(version)
+    if config is None or config.state != "Pending":
+        return record
+    return replace(record, versions={**record.versions, version: replace(config, **members)})
 
 
 def last_version(record: FunctionRecord) -> FunctionConfig | None:
@@ -279,9 +305,14 @@ def _without_qualifier(record: FunctionRecord, qualifier: str) -> FunctionRecord
 
 
 def _unchanged_since(record: FunctionRecord, published: FunctionConfig) -> bool:
-    """Whether publishing again would make a version that differs in nothing but its name, time and note."""
+    """Whether publishing again would make a version that differs in nothing but its name, time, note and
+    state."""
     renamed = replace(
         record.latest,
+        state=published.state,
+        state_reason=published.state_reason,
+        state_reason_code=published.state_reason_code,
+        last_update_status=published.last_update_status,
         version=published.version,
         revision_id=published.revision_id,
         last_modified=published.last_modified,

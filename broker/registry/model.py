@@ -84,6 +84,8 @@ class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     image: Image | None = None
     """For package type Image; such a function has neither runtime, handler nor layers."""
     image_config: ImageConfig | None = None
+    snap_start: bool = False
+    """Published versions are initialised once; their environments are copies of that one."""
     dead_letter_arn: str = ""
     """Queue or topic for events that failed; that of `$LATEST` counts for all versions."""
     extra: dict[str, msgspec.Raw] = {}

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from broker.invocation import LATEST
 from broker.registry.model import FunctionConfig
 from gateway.lambda_api.qualifiers import FunctionNames
 
@@ -61,11 +62,19 @@ def outline(names: FunctionNames, name: str, config: FunctionConfig, qualifier: 
         "PackageType": config.package_type,
         "Architectures": list(config.architectures),
         "EphemeralStorage": {"Size": config.ephemeral_storage_mb},
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "SnapStart": _snap_start(config),
         "Layers": [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in config.layers] or None,
         "LoggingConfig": _extra(
             config, "LoggingConfig", {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"}
         ),
+    }
+
+
+def _snap_start(config: FunctionConfig) -> dict[str, str]:
+    optimized = config.snap_start and config.version != LATEST and config.state == "Active"
+    return {
+        "ApplyOn": "PublishedVersions" if config.snap_start else "None",
+        "OptimizationStatus": "On" if optimized else "Off",
     }
 
 
@@ -93,11 +102,12 @@ def new_revision() -> str:
 
 def _state(config: FunctionConfig) -> dict[str, Any]:
     reason, code = config.state_reason or None, config.state_reason_code or None
-    if config.state == "Active":
+    if config.state in ("Active", "Failed"):
         failed = config.last_update_status == "Failed"
         reasons = (reason, code) if failed else (None, None)
+        state = (config.state, *(reasons if config.state == "Failed" else (None, None)))
         return {
-            "State": config.state,
+            **dict(zip(_STATE_MEMBERS, state, strict=True)),
             **dict(zip(_UPDATE_MEMBERS, (config.last_update_status, *reasons), strict=True)),
         }
     return dict(zip(_STATE_MEMBERS, (config.state, reason, code), strict=True))

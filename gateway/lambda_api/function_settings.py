@@ -59,7 +59,6 @@ _REFUSED = (
     "KMSKeyArn",
     "PublishTo",
     "RuntimeConfig",
-    "SnapStart",
     "TenancyConfig",
     "VpcConfig",
 )
@@ -75,6 +74,8 @@ def settings_of(request: Mapping[str, Any]) -> dict[str, Any]:
         fields["architectures"] = tuple(request["Architectures"])
     if "Environment" in request:
         fields["environment"] = _environment(request["Environment"].get("Variables", {}))
+    if "SnapStart" in request:
+        fields["snap_start"] = request["SnapStart"].get("ApplyOn") == "PublishedVersions"
     if "DeadLetterConfig" in request:
         fields["dead_letter_arn"] = _dead_letter_arn(request["DeadLetterConfig"].get("TargetArn", ""))
     return fields
@@ -102,6 +103,14 @@ def check_handler(runtime: str, handler: str) -> None:
         raise invalid_parameter(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
+
+
+def check_snap_start(runtime: str, wanted: bool) -> None:
+    """Raises ApiError, in AWS's words, for a runtime that cannot be copied once it is initialised."""
+    if not wanted or runtime.startswith("python"):
+        return
+    here = " Lightswitch has SnapStart for Python only." if runtime.startswith(("java", "dotnet")) else ""
+    raise invalid_parameter(f"{runtime} is not supported for SnapStart enabled functions.{here}")
 
 
 def _asks_for_something(value: Any) -> bool:

@@ -15,12 +15,14 @@ from gateway.lambda_api.errors import conflict, invalid_parameter
 from gateway.lambda_api.function_layers import check_unzipped_size, used_layers
 from gateway.lambda_api.function_settings import (
     check_handler,
+    check_snap_start,
     echoed,
     refuse_unsupported,
     settings_of,
 )
 from gateway.lambda_api.function_urls import forget_urls
 from gateway.lambda_api.paging import Keyed, page
+from gateway.lambda_api.snap_start import initialize
 from gateway.lambda_api.targets import named_function, resolved
 from gateway.lambda_api.versions_and_aliases import outlined_versions
 
@@ -33,6 +35,7 @@ async def create_function(context: Context, request: Request) -> Result:
     name, _ = named_function(context, request, qualified=False)
     fields = settings_of(request)
     check_handler(request.get("Runtime", ""), request.get("Handler", ""))
+    check_snap_start(request["Runtime"], fields.get("snap_start", False))
     await context.runtimes.check(request["Runtime"])
     await _refuse_existing(context, name)
     layers = await used_layers(context, request.get("Layers", ()))
@@ -48,6 +51,7 @@ async def create_function(context: Context, request: Request) -> Result:
     except FunctionExists as error:
         raise conflict(f"Function already exist: {name}") from error
     config = stored.version(qualifier) or stored.latest
+    await initialize(context, stored, config)
     return configuration.as_creating(configuration.describe(context.names, name, config))
 
 
@@ -98,8 +102,9 @@ async def update_function_configuration(context: Context, request: Request) -> R
     name, _ = named_function(context, request, qualified=False)
     members = settings_of(request)
     current = (await context.registry.get(name)).latest
+    runtime = request.get("Runtime", current.runtime)
+    check_snap_start(runtime, members.get("snap_start", current.snap_start))
     if "Runtime" in request or "Handler" in request:
-        runtime = request.get("Runtime", current.runtime)
         check_handler(runtime, request.get("Handler", current.handler))
         await context.runtimes.check(runtime)
     if "Layers" in request:
@@ -143,6 +148,7 @@ async def _update_latest(context: Context, name: str, request: Request, members:
     if published_as == LATEST:
         return configuration.as_updating(configuration.describe(context.names, name, stored.latest))
     config = stored.versions[published_as]
+    await initialize(context, stored, config)
     return configuration.as_creating(configuration.describe(context.names, name, config, published_as))
 
 

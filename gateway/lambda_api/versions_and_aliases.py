@@ -13,6 +13,7 @@ from gateway.lambda_api.errors import invalid_parameter
 from gateway.lambda_api.function_settings import refuse_unsupported
 from gateway.lambda_api.paging import Keyed, page_of, version_key
 from gateway.lambda_api.qualifiers import FunctionNames
+from gateway.lambda_api.snap_start import initialize
 from gateway.lambda_api.targets import named_function
 
 Request = dict[str, Any]
@@ -44,6 +45,7 @@ async def publish_version(context: Context, request: Request) -> Result:
             f"CodeSHA256 ({error.expected_sha256}) is different from current CodeSHA256 in $LATEST"
             f" ({error.current_sha256}). Please try again with the CodeSHA256 in $LATEST."
         ) from error
+    await initialize(context, stored, stored.versions[number])
     return configuration.describe(context.names, name, stored.versions[number], number)
 
 

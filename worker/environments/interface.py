@@ -36,6 +36,8 @@ class EnvironmentSpec:
     log_group: str
     layers: Path | None = None
     """Merged layers, read-only: what the function finds at /opt."""
+    snap_start: bool = False
+    """Initialised once; every environment is a copy where the sandbox can make copies."""
 
 
 class ResponseSink(Protocol):
@@ -140,7 +142,7 @@ class Environment(Protocol):
 
     @property
     def init_duration_ms(self) -> float:
-        """From the start to the runtime's first `next`."""
+        """From the start to the runtime's first `next`; with SnapStart, how long it took to restore."""
 
     async def start(self) -> None:
         """Create the process and wait until the runtime is ready. Raises InitFailed.

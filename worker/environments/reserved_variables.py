@@ -23,15 +23,21 @@ def process_variables(
         "AWS_LAMBDA_FUNCTION_NAME": spec.function_name,
         "AWS_LAMBDA_FUNCTION_VERSION": spec.version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
-        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start" if spec.snap_start else "on-demand",
+        **_log_names(spec, log_stream),
         "LAMBDA_TASK_ROOT": locations.task_root,
         "LAMBDA_RUNTIME_DIR": locations.library or "/var/runtime",
         "TMPDIR": locations.scratch,
         **({"AWS_LAMBDA_RUNTIME_API": locations.runtime_api} if locations.runtime_api else {}),
         **channel,
     }
+
+
+def _log_names(spec: EnvironmentSpec, log_stream: str) -> dict[str, str]:
+    """Missing with SnapStart, as on Lambda: copies share what they were told at init."""
+    if spec.snap_start:
+        return {}
+    return {"AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group, "AWS_LAMBDA_LOG_STREAM_NAME": log_stream}
 
 
 def _defaults(locations: Locations, *, python: bool, node: str) -> dict[str, str]:

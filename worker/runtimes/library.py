@@ -1,4 +1,5 @@
-"""The packages that Python functions find on Lambda without bringing them: boto3 and what it needs."""
+"""The packages that Python functions find on Lambda without bringing them: boto3 and what it needs, and the
+hooks of SnapStart."""
 
 from __future__ import annotations
 
@@ -10,7 +11,16 @@ import stat
 import tempfile
 from pathlib import Path
 
-DISTRIBUTIONS = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")
+DISTRIBUTIONS = (
+    "boto3",
+    "botocore",
+    "s3transfer",
+    "jmespath",
+    "python-dateutil",
+    "six",
+    "urllib3",
+    "snapshot-restore-py",
+)
 
 
 def prepare_library(directory: Path) -> Path:

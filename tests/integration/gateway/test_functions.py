@@ -261,6 +261,7 @@ NOT_BUILT = "NotImplementedException"
 BROKEN = "ValidationException"
 STATUSES = {INVALID: 400, BROKEN: 400, "SerializationException": 400, NOT_BUILT: 501}
 
+SNAPPED = {"ApplyOn": "PublishedVersions"}
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         {"Runtime": "cobol"},
@@ -280,7 +281,9 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, NOT_BUILT, "VpcConfig"),
     ({"DeadLetterConfig": {"TargetArn": f"{ARN}:another"}}, INVALID, "SQS queue or an SNS topic"),
     ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:1:q.fifo"}}, INVALID, "FIFO"),
-    ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, NOT_BUILT, "SnapStart"),
+    ({"SnapStart": SNAPPED, "Runtime": "java21"}, INVALID, "java21 is not supported for SnapStart enabled"),
+    ({"SnapStart": SNAPPED, "Runtime": "nodejs20.x"}, INVALID, "nodejs20.x is not supported for SnapStart"),
+    ({"SnapStart": {"ApplyOn": "Always"}}, BROKEN, "[PublishedVersions, None]"),
     (
         {"Environment": {"Variables": {"AWS_REGION": "x", "LAMBDA_TASK_ROOT": "y"}}},
         INVALID,
@@ -352,6 +355,19 @@ def test_a_dead_letter_queue_is_shown_changed_and_removed(create: Create, client
         "TargetArn": topic
     }
     assert "DeadLetterConfig" not in update(FunctionName=name, DeadLetterConfig={"TargetArn": ""})
+
+
+def test_snap_start_is_kept_and_goes_with_python_only(
+    create: Create, client: Any, refused: Refused, name: str
+) -> None:
+    assert create(SnapStart=SNAPPED)["SnapStart"] == {**SNAPPED, "OptimizationStatus": "Off"}
+    update = client.update_function_configuration
+    assert update(FunctionName=name, Timeout=4)["SnapStart"]["ApplyOn"] == "PublishedVersions"
+    answer = refused("update_function_configuration", FunctionName=name, Runtime="provided.al2023")
+    assert answer["type"] == INVALID
+    assert answer["message"] == "provided.al2023 is not supported for SnapStart enabled functions."
+    without = update(FunctionName=name, Runtime="provided.al2023", SnapStart={"ApplyOn": "None"})
+    assert without["SnapStart"] == {"ApplyOn": "None", "OptimizationStatus": "Off"}
 
 
 def test_a_provided_runtime_needs_no_handler(create: Create) -> None:

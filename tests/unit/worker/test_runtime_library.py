@@ -1,4 +1,4 @@
-"""The library that Python functions find: boto3 with what it needs, and nothing else."""
+"""The library that Python functions find: boto3 with what it needs, the hooks of SnapStart, nothing else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 
 from worker.runtimes.library import prepare_library
 
-EXPECTED = {"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3"}
+EXPECTED = {
+    *("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3"),
+    "snapshot_restore_py.py",
+}
 
 
-def test_it_holds_exactly_what_boto3_needs(tmp_path: Path) -> None:
+def test_it_holds_exactly_what_lambda_has(tmp_path: Path) -> None:
     library = prepare_library(tmp_path)
 
     names = {path.name for path in library.iterdir()}

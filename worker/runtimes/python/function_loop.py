@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 
-from . import faults, frames
+from . import faults, frames, snap_start
 from .context import LambdaContext, context_names
 from .encoding import Encoding, parse_client_context
 from .faults import Fault
@@ -36,6 +36,9 @@ class FunctionLoop:
         """Import the handler and answer requests; returns the process's exit status."""
         try:
             handler = load_handler(handler_name)
+            if snap_start.is_wanted():
+                snap_start.before_snapshot()
+                snap_start.after_restore()
         except Exception as error:
             document = faults.describe(error, "", OWN_FILES)
             sys.stdout.write(faults.log_entry(document))

@@ -96,6 +96,24 @@ def test_numbers_are_not_given_out_twice() -> None:
     assert publish(changes.delete_version(first, "1"))[1] == "2"
 
 
+def test_a_version_with_snap_start_waits_until_it_is_initialised() -> None:
+    pending, number = publish(update(record(), "rev-2", snap_start=True))
+    assert pending.latest.state == "Active"
+    assert pending.versions[number].state == "Pending"
+
+    active = changes.snapshot_taken(pending, number)
+    failed = changes.snapshot_failed(pending, number, "KeyError: 'x'", "FunctionError")
+
+    assert (active.versions["1"].state, active.versions["1"].state_reason_code) == ("Active", "")
+    version = failed.versions["1"]
+    assert (version.state, version.last_update_status) == ("Failed", "Failed")
+    assert (version.state_reason, version.state_reason_code) == ("KeyError: 'x'", "FunctionError")
+    assert changes.snapshot_taken(failed, number) == failed  # told twice, or too late
+    assert changes.snapshot_taken(failed, "7") == failed
+    for later in (pending, active, failed):
+        assert publish(later, "rev-other")[1] == number
+
+
 def test_publishing_other_code_than_meant_is_refused() -> None:
     with pytest.raises(changes.CodeChanged):
         publish(record(), code_sha256="sha-0")
