@@ -20,7 +20,8 @@ from worker.environments.error_documents import (
     TIMED_OUT,
 )
 from worker.environments.interface import InitFailed
-from worker.environments.pool import NoRoom, NotStarted, Pool
+from worker.environments.pool import NotStarted, Pool
+from worker.environments.room import NoRoom
 from worker.functions import Functions
 
 log = logging.getLogger(__name__)
