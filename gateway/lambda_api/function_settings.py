@@ -110,7 +110,8 @@ def check_snap_start(runtime: str, wanted: bool) -> None:
     if not wanted or runtime.startswith("python"):
         return
     here = " Lightswitch has SnapStart for Python only." if runtime.startswith(("java", "dotnet")) else ""
-    raise invalid_parameter(f"{runtime} is not supported for SnapStart enabled functions.{here}")
+    kind = runtime or "Package type Image"
+    raise invalid_parameter(f"{kind} is not supported for SnapStart enabled functions.{here}")
 
 
 def _asks_for_something(value: Any) -> bool:

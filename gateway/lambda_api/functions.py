@@ -35,7 +35,7 @@ async def create_function(context: Context, request: Request) -> Result:
     name, _ = named_function(context, request, qualified=False)
     fields = settings_of(request)
     check_handler(request.get("Runtime", ""), request.get("Handler", ""))
-    check_snap_start(request["Runtime"], fields.get("snap_start", False))
+    check_snap_start(request.get("Runtime", ""), fields.get("snap_start", False))
     await context.runtimes.check(request["Runtime"])
     await _refuse_existing(context, name)
     layers = await used_layers(context, request.get("Layers", ()))
