@@ -60,13 +60,11 @@ def command(
     from deploy.data_dir import DataDir
     from deploy.local_aws import new_local_aws
     from deploy.roles import UpOptions
-    from deploy.scheduling import favour_throughput
     from deploy.up import run
 
     if stop_with_parent:
         parent_death.stop_with_parent()
     settings = Settings.from_environ(data_dir=data_dir, redis_url=redis_url)
-    favour_throughput()
     return run(
         UpOptions(
             settings=settings,
