@@ -18,6 +18,9 @@ Placement = Literal["delivered", "queued", "parked"]
 """Where a published message went: straight to a worker, on a lane, or behind its concurrency gate."""
 
 
+IMAGES = "image"
+"""Stands among a worker's runtimes for container images."""
+
 STREAM_WINDOW_BYTES = 256 * 1024
 """How far a streamed reply may be ahead of who reads it."""
 
@@ -42,6 +45,7 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     started_ms: int
     alive: bool
     runtimes: tuple[str, ...] = ()
+    """What it can run; `IMAGES` stands for container images."""
 
 
 class Delivery(Protocol):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from worker.environments.interface import EnvironmentSpec, RunResult, Work
+from worker.environments.interface import ContainerImage, EnvironmentSpec, RunResult, Work
 from worker.environments.process_environment import ProcessEnvironment
 from worker.environments.process_factory import ProcessEnvironmentFactory
 from worker.sandbox.interface import Sandbox
@@ -86,6 +86,7 @@ class Workbench:
         timeout_seconds: int = 20,
         memory_mb: int = WHOLE_PROCESSOR_MB,
         variables: Mapping[str, str] | None = None,
+        image: ContainerImage | None = None,
     ) -> Tried:
         """An environment that has not been started."""
         spec = EnvironmentSpec(
@@ -101,6 +102,7 @@ class Workbench:
             task_root=task_root,
             region="eu-central-1",
             log_group="/aws/lambda/tried",
+            image=image,
         )
         output, gone = bytearray(), asyncio.Event()
         environment = self.factory.create(spec, output.extend, gone.set)

@@ -12,11 +12,12 @@ from typing import Protocol
 from broker.errors import FunctionNotFound
 from broker.invocation import LATEST, Invocation
 from broker.registry.interface import Registry
-from broker.registry.model import FunctionConfig, FunctionRecord
+from broker.registry.model import FunctionConfig, FunctionRecord, ImageConfig
 from broker.settings import Settings
-from worker.environments.interface import EnvironmentSpec
+from worker.environments.interface import ContainerImage, EnvironmentSpec
 
 _KNOWN = 4096
+_TASK_ROOT_OF_IMAGES = Path("/")
 
 
 class Code(Protocol):
@@ -25,6 +26,12 @@ class Code(Protocol):
     async def task_root(self, digest: str) -> Path: ...
 
     async def layers_root(self, name: str, digests: Sequence[str]) -> Path: ...
+
+
+class Images(Protocol):
+    """Root file systems by digest; `worker.image_cache` is the real one."""
+
+    async def root(self, digest: str, layers: Sequence[str]) -> Path: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +47,10 @@ class Function:
 class Functions:
     """Resolves invocations; keeps what it resolved until the function changes."""
 
-    def __init__(self, registry: Registry, code: Code, settings: Settings) -> None:
+    def __init__(self, registry: Registry, code: Code, images: Images, settings: Settings) -> None:
         self._registry = registry
         self._code = code
+        self._images = images
         self._settings = settings
         self._known: OrderedDict[tuple[str, str], Function] = OrderedDict()
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
@@ -66,10 +74,8 @@ class Functions:
         if config is None:
             raise FunctionNotFound(f"{record.name}:{version}")
         async with self._locks.setdefault((record.name, version), asyncio.Lock()):
-            task_root = await self._code.task_root(config.code_digest)
-            layers = await self._layers(config)
-        key = f"{record.name}:{version}:{config.revision_id}"
-        function = Function(record, config, key, self._spec(record, config, task_root, layers))
+            spec = await self._spec(record, config)
+        function = Function(record, config, f"{record.name}:{version}:{config.revision_id}", spec)
         self._remember((record.name, version), function)
         return function
 
@@ -86,9 +92,22 @@ class Functions:
         digests = [layer.code_digest for layer in config.layers]
         return await self._code.layers_root(config.layers_digest, digests)
 
-    def _spec(
-        self, record: FunctionRecord, config: FunctionConfig, task_root: Path, layers: Path | None
-    ) -> EnvironmentSpec:
+    async def _image(self, config: FunctionConfig) -> ContainerImage | None:
+        """The image with the function's ImageConfig applied, each member by itself, as AWS does."""
+        if config.image is None:
+            return None
+        image, wanted = config.image, config.image_config or ImageConfig()
+        return ContainerImage(
+            root=await self._images.root(image.digest, image.layers),
+            command=(wanted.entry_point or image.entry_point) + (wanted.command or image.command),
+            working_directory=wanted.working_directory or image.working_directory or "/",
+            environment=image.environment,
+        )
+
+    async def _task_root(self, config: FunctionConfig) -> Path:
+        return _TASK_ROOT_OF_IMAGES if config.image else await self._code.task_root(config.code_digest)
+
+    async def _spec(self, record: FunctionRecord, config: FunctionConfig) -> EnvironmentSpec:
         return EnvironmentSpec(
             function_name=record.name,
             version=config.version,
@@ -99,11 +118,12 @@ class Functions:
             memory_mb=config.memory_mb,
             ephemeral_storage_mb=config.ephemeral_storage_mb,
             variables=self._variables(config),
-            task_root=task_root,
+            task_root=await self._task_root(config),
             region=self._settings.region,
             log_group=f"/aws/lambda/{record.name}",
-            layers=layers,
+            layers=await self._layers(config),
             snap_start=config.snap_start and config.version != LATEST,
+            image=await self._image(config),
         )
 
     def _variables(self, config: FunctionConfig) -> Mapping[str, str]:

@@ -29,6 +29,7 @@ from worker.environments.room import PoolLimits
 from worker.executor import Executor
 from worker.functions import Functions
 from worker.housekeeping import keep_house
+from worker.image_cache import ImageCache
 from worker.journal import Journal
 from worker.loop import Loop, until
 from worker.options import WorkerOptions
@@ -116,12 +117,16 @@ async def _parts(
 
         pool = Pool(factory, PoolLimits(_memory_mb(options)), journal)
         stack.push_async_callback(pool.close)
-        code = CodeCache(settings.data_dir / "code-cache", CodeStore(settings))
+        store = CodeStore(settings)
+        code = CodeCache(settings.data_dir / "code-cache", store)
         stack.push_async_callback(code.close)
-        stack.push_async_callback(_ended, asyncio.create_task(sweep_code(code, registry), name="sweep-code"))
+        images = ImageCache(settings.data_dir / "image-cache", store)
+        stack.push_async_callback(images.close)
+        sweep = sweep_code((code, images), registry)
+        stack.push_async_callback(_ended, asyncio.create_task(sweep, name="sweep-code"))
         senders = DestinationSenders(settings)
         stack.push_async_callback(senders.close)
-        functions = Functions(registry, code, settings)
+        functions = Functions(registry, code, images, settings)
         executor = Executor(
             broker,
             functions,

@@ -8,6 +8,7 @@ import signal
 EXIT_ERROR = "Runtime.ExitError"
 TIMED_OUT = "Sandbox.Timedout"
 INVALID_ENTRYPOINT = "Runtime.InvalidEntrypoint"
+INVALID_WORKING_DIRECTORY = "Runtime.InvalidWorkingDir"
 PLATFORM_ERROR = "Sandbox.Failure"
 
 _SIGNAL_NAMES: dict[int, str] = {

@@ -13,6 +13,17 @@ from worker.environments.lifecycle import State
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerImage:
+    """An image's root file system, unpacked and read-only, and how it is run: the image's own words with the
+    function's ImageConfig applied."""
+
+    root: Path
+    command: tuple[str, ...]
+    working_directory: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentSpec:
     """All that makes one function version's environments alike.
 
@@ -38,6 +49,8 @@ class EnvironmentSpec:
     """Merged layers, read-only: what the function finds at /opt."""
     snap_start: bool = False
     """Initialised once; every environment is a copy where the sandbox can make copies."""
+    image: ContainerImage | None = None
+    """What runs instead of `runtime`, `handler` and `task_root`."""
 
 
 class ResponseSink(Protocol):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from worker.environments import error_documents
 from worker.environments.channel import ChannelListener, RuntimeChannel
@@ -30,6 +30,7 @@ from worker.environments.peak_memory import PeakMemory, high_water_kb
 from worker.environments.reserved_variables import process_variables
 from worker.runtimes.official.interface import Launch, OfficialRuntime
 from worker.sandbox.interface import (
+    FailureKind,
     Locations,
     ProcessSpec,
     Sandbox,
@@ -39,6 +40,12 @@ from worker.sandbox.interface import (
 )
 
 logger = logging.getLogger(__name__)
+
+ERROR_TYPES: Mapping[FailureKind, str] = {
+    "setup": error_documents.PLATFORM_ERROR,
+    "entrypoint": error_documents.INVALID_ENTRYPOINT,
+    "working_directory": error_documents.INVALID_WORKING_DIRECTORY,
+}
 
 AT_REST = (State.IDLE, State.FROZEN)
 
@@ -219,6 +226,8 @@ class ProcessEnvironment:
             api_line=self._channel.api_line,
             layers=self._spec.layers,
             command=self._command,
+            image=self._spec.image.root if self._spec.image else None,
+            working_directory=self._spec.image.working_directory if self._spec.image else "",
             runtime_directory=self._official.directory if self._official else None,
         )
         try:
@@ -231,6 +240,8 @@ class ProcessEnvironment:
             await self._process.kill()
 
     def _command(self, seen: Locations) -> Sequence[str]:
+        if self._spec.image is not None:
+            return self._spec.image.command
         if self._official is not None:
             launch = Launch(self._spec.handler, self._spec.memory_mb, self._spec.variables)
             return self._official.command(seen, launch)
@@ -240,11 +251,7 @@ class ProcessEnvironment:
         return bootstrap(seen)
 
     def _process_failed(self, failure: StartFailed) -> None:
-        error_type = (
-            error_documents.INVALID_ENTRYPOINT
-            if failure.kind == "entrypoint"
-            else error_documents.PLATFORM_ERROR
-        )
+        error_type = ERROR_TYPES[failure.kind]
         self._fail_init(error_type, error_document(error_type, str(failure)))
 
     def _process_exited(self, code: int) -> None:

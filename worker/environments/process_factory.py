@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from broker.interface import IMAGES
 from worker.environments.channel import ChannelListener, RuntimeChannel
 from worker.environments.frame_channel import FrameChannel
 from worker.environments.http_channel import HttpChannel
@@ -48,7 +49,8 @@ class ProcessEnvironmentFactory:
         self._environments: set[ProcessEnvironment] = set()
 
     def runtimes(self) -> tuple[str, ...]:
-        return (*self._sandbox.runtimes(), *self._official)
+        images = (IMAGES,) if self._sandbox.level.has_namespaces else ()
+        return (*self._sandbox.runtimes(), *self._official, *images)
 
     @property
     def level(self) -> Level:

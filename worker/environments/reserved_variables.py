@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from worker.environments.interface import EnvironmentSpec
 from worker.sandbox.interface import Locations
 
+IMAGE_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/bin"
+"""Where an image that says nothing has its programs."""
+
 
 def process_variables(
     spec: EnvironmentSpec, log_stream: str, locations: Locations, channel: Mapping[str, str]
 ) -> dict[str, str]:
     """The whole environment of a function's process; the reserved names win over the function's own."""
-    python = spec.runtime.startswith("python")
     return {
-        **_defaults(locations, python=python, node=_node_major(spec.runtime)),
+        **_beginnings(spec, locations),
         **spec.variables,
-        "_HANDLER": spec.handler,
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
+        **_of_runtime(spec, locations),
         "AWS_DEFAULT_REGION": spec.region,
         "AWS_REGION": spec.region,
         "AWS_LAMBDA_FUNCTION_NAME": spec.function_name,
@@ -25,8 +26,6 @@ def process_variables(
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
         "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start" if spec.snap_start else "on-demand",
         **_log_names(spec, log_stream),
-        "LAMBDA_TASK_ROOT": locations.task_root,
-        "LAMBDA_RUNTIME_DIR": locations.library or "/var/runtime",
         "TMPDIR": locations.scratch,
         **({"AWS_LAMBDA_RUNTIME_API": locations.runtime_api} if locations.runtime_api else {}),
         **channel,
@@ -38,6 +37,27 @@ def _log_names(spec: EnvironmentSpec, log_stream: str) -> dict[str, str]:
     if spec.snap_start:
         return {}
     return {"AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group, "AWS_LAMBDA_LOG_STREAM_NAME": log_stream}
+
+
+def _beginnings(spec: EnvironmentSpec, locations: Locations) -> dict[str, str]:
+    """What a function may set otherwise: the image's environment, or a runtime's."""
+    if spec.image is None:
+        python = spec.runtime.startswith("python")
+        return _defaults(locations, python=python, node=_node_major(spec.runtime))
+    defaults = {"HOME": locations.scratch, "PATH": IMAGE_PATH, "TZ": ":UTC"}
+    return {**defaults, "LAMBDA_TASK_ROOT": "/var/task", **spec.image.environment}
+
+
+def _of_runtime(spec: EnvironmentSpec, locations: Locations) -> dict[str, str]:
+    """What only functions with a runtime are told, as on Lambda."""
+    if spec.image is not None:
+        return {}
+    return {
+        "_HANDLER": spec.handler,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
+        "LAMBDA_TASK_ROOT": locations.task_root,
+        "LAMBDA_RUNTIME_DIR": locations.library or "/var/runtime",
+    }
 
 
 def _defaults(locations: Locations, *, python: bool, node: str) -> dict[str, str]:

@@ -41,6 +41,10 @@ class ProcessSpec:
     The caller closes all of them afterwards. `variables` and `command` are called with the process's view of
     its directories; `variables` gives its whole environment.
 
+    `image` is the root file system of a container image, which the process sees, read-only, in place of this
+    machine's programs, `task_root`, layers and library; it needs a level with namespaces. A program without
+    a slash is looked for in the process's PATH then, and it starts in `working_directory`.
+
     `layers` is a directory to be seen, read-only, at /opt; `runtime_directory` one at /var/runtime (the
     sandbox's library unless another is given).
     """
@@ -57,14 +61,16 @@ class ProcessSpec:
     command: Callable[[Locations], Sequence[str]] = bootstrap
     layers: Path | None = None
     runtime_directory: Path | None = None
+    image: Path | None = None
+    working_directory: str = "/"
 
 
-FailureKind = Literal["setup", "entrypoint"]
+FailureKind = Literal["setup", "entrypoint", "working_directory"]
 
 
 class StartFailed(Exception):
-    """The process could not become the function's: `entrypoint` blames the function's bootstrap,
-    `setup` this machine."""
+    """The process could not become the function's: `setup` blames this machine, `entrypoint` the function's
+    bootstrap or its image's program, `working_directory` the directory that the image says."""
 
     def __init__(self, kind: FailureKind, text: str) -> None:
         super().__init__(text)

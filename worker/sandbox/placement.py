@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from worker.sandbox.inside.root import LAYERS, RUNTIME, SCRATCH, TASK_ROOT
-from worker.sandbox.interface import Locations, ProcessSpec
+from worker.sandbox.inside.root import IMAGE_SITE, LAYERS, RUNTIME, SCRATCH, TASK_ROOT
+from worker.sandbox.interface import Locations, ProcessSpec, StartFailed
 from worker.sandbox.interpreters import reachable_by_all
 from worker.sandbox.zygote_slot import ZygoteSlot
 
@@ -37,7 +37,9 @@ def make_mount_points() -> bool:
 
 
 def place(slot: ZygoteSlot, spec: ProcessSpec, scratch: Path, library: Path | None) -> Placement:
-    """The view of a process of `slot` that is to run `spec`."""
+    """The view of a process of `slot` that is to run `spec`. Raises StartFailed."""
+    if spec.image is not None:
+        return _in_image(slot, spec.image)
     runtime = spec.runtime_directory or library
     trees = [(str(spec.task_root), TASK_ROOT)]
     if runtime is not None:
@@ -50,6 +52,14 @@ def place(slot: ZygoteSlot, spec: ProcessSpec, scratch: Path, library: Path | No
     if slot.private_mounts:
         return _mounted(slot, seen, trees, scratch)
     return _where_it_lies(slot, spec, scratch, runtime)
+
+
+def _in_image(slot: ZygoteSlot, image: Path) -> Placement:
+    if not slot.own_root:
+        raise StartFailed(
+            "setup", "container images need isolation L3 or L2, which this worker does not have"
+        )
+    return Placement(Locations("/", RUNTIME, SCRATCH, LAYERS), trees=((str(image), IMAGE_SITE),))
 
 
 def _where_it_lies(slot: ZygoteSlot, spec: ProcessSpec, scratch: Path, runtime: Path | None) -> Placement:

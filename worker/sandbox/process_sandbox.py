@@ -279,6 +279,7 @@ def _start_request(
         "identifier": process.identifier,
         "mark": process.mark,
         "command": list(spec.command(locations)),
+        "working_directory": spec.working_directory if spec.image else "",
         "handler": spec.handler,
         "version": spec.runtime.removeprefix("python"),
         "library": locations.library,
@@ -299,6 +300,7 @@ def _start_request(
             "processes": PROCESSES,
             "storage_mb": spec.ephemeral_storage_mb,
             "memory_bytes": _data_limit_bytes(process, spec),
+            "image": spec.image is not None,
         },
     }
 

@@ -54,7 +54,7 @@ async def test_a_sweep_removes_the_code_of_no_function_only(tmp_path: Path) -> N
     await registry.update("f", lambda _: msgspec.structs.replace(record, latest=version(wanted.name)))
     for path in (wanted, unwanted):
         os.utime(path, (0, 0))
-    sweeping = asyncio.create_task(sweep_code(cache, registry))
+    sweeping = asyncio.create_task(sweep_code([cache], registry))
     await until(lambda: not unwanted.exists())
     assert wanted.is_dir()
     sweeping.cancel()

@@ -13,7 +13,7 @@ import time
 import traceback
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from ...sandbox.inside.confine import Confinement, confine, prepare
 from ...sandbox.inside.isolation import Isolation
@@ -28,7 +28,8 @@ HIGH_DESCRIPTOR = 64
 SETUP_FAILED_STATUS = 125
 
 Report = Callable[[str, str], None]
-"""Called with a kind ("setup", "entrypoint") and a text when the child cannot become the function."""
+"""Called with a kind (FailureKind of the sandbox's interface) and a text when the child cannot become the
+function."""
 
 
 class Child:
@@ -64,11 +65,19 @@ class Child:
             self._report("setup", str(error))
             os._exit(SETUP_FAILED_STATUS)
         if function_end is None:
+            if request["working_directory"]:
+                self._enter(request["working_directory"])
             self._execute(request["command"])
             return SETUP_FAILED_STATUS
         # The report's socket belongs to the zygote: function code must not reach it.
         self._isolation.kernel.close_all_but([CHANNEL_DESCRIPTOR])
         return self._run_python(request, function_end)
+
+    def _enter(self, directory: str) -> None:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            self._fail("working_directory", f"chdir {directory}: {_reason(error)}")
 
     def _execute(self, command: list[str]) -> None:
         # Descriptors that came over the control socket are inheritable, whatever flag one asks for.
@@ -76,11 +85,19 @@ class Child:
         # Python ignores these two, and what is ignored stays so in the new program.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        if not command:
+            self._fail("entrypoint", "the image has no entrypoint and no command; set ImageConfig")
+        path = command[0] if "/" in command[0] else _found_in_path(command[0])
+        if not path:
+            self._fail("entrypoint", f'exec: "{command[0]}": executable file not found in $PATH')
         try:
-            os.execve(command[0], command, os.environ)
+            os.execve(path, command, os.environ)
         except OSError as error:
-            self._report("entrypoint", _entrypoint_error(command[0], error))
-            os._exit(SETUP_FAILED_STATUS)
+            self._fail("entrypoint", _entrypoint_error(path, error))
+
+    def _fail(self, kind: str, text: str) -> NoReturn:
+        self._report(kind, text)
+        os._exit(SETUP_FAILED_STATUS)
 
     def _run_python(self, request: dict[str, Any], channel: socket.socket) -> int:
         gc.enable()
@@ -150,10 +167,23 @@ def _set_environment(variables: dict[str, str]) -> None:
     time.tzset()
 
 
+def _found_in_path(program: str) -> str:
+    """As execvp finds it; empty where nobody may execute one."""
+    for directory in os.environ.get("PATH", "").split(":"):
+        path = f"{directory or '.'}/{program}"
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return ""
+
+
 def _entrypoint_error(path: str, error: OSError) -> str:
-    if error.errno == errno.ENOENT:
+    if error.errno == errno.ENOENT and path.endswith("/bootstrap"):
         return f"Couldn't find valid bootstrap(s): [{path} /opt/bootstrap]"
-    return f"fork/exec {path}: {os.strerror(error.errno or 0).lower()}"
+    return f"fork/exec {path}: {_reason(error)}"
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno or 0).lower()
 
 
 def finish(status: int) -> None:

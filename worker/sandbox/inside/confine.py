@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import landlock
+from .image_root import enter_image
 from .isolation import Isolation
 from .kernel import (
     CLONE_NEWCGROUP,
@@ -48,7 +49,8 @@ class Confinement:
     With a root of its own the child sees `trees` (source, target); without, `binds` are (source, target,
     read-only), mounted in order where `mounts` is set, and `scratch` is the child's own directory.
     `readable`: directories that are its own to read. `storage_mb`: room in /tmp. `memory_bytes` is what
-    RLIMIT_DATA allows, 0 where a control group counts.
+    RLIMIT_DATA allows, 0 where a control group counts. With `image` the only tree is a root file system that
+    takes the place of the root.
     """
 
     uid: int
@@ -62,6 +64,7 @@ class Confinement:
     processes: int
     storage_mb: int
     memory_bytes: int
+    image: bool = False
 
 
 def prepare(isolation: Isolation, group: str) -> None:
@@ -124,6 +127,8 @@ def _furnish(kernel: Kernel, confinement: Confinement, trees: Sequence[int]) -> 
     kernel.mount(None, SCRATCH, None, MS_REMOUNT | MS_NOSUID | MS_NODEV, storage)
     for tree, (_, target) in zip(trees, confinement.trees):  # noqa: B905 (Python 3.9)
         kernel.attach(tree, target)
+    if confinement.image:
+        enter_image(kernel)
 
 
 def _make_scratch(confinement: Confinement) -> None:

@@ -24,6 +24,8 @@ TASK_ROOT = "/var/task"
 LAYERS = "/opt"
 RUNTIME = "/var/runtime"
 SCRATCH = "/tmp"
+IMAGE_SITE = "/run/image"
+"""Where a container image's root file system is attached before it becomes the root."""
 
 BUILDING_SITES = ("/mnt", "/media", "/srv", "/var/tmp")
 """Directories that exist nearly everywhere and that the root does not need."""
@@ -92,7 +94,7 @@ def _build_and_report(
 def _build(kernel: Kernel, prefixes: Sequence[str], shared: Sequence[str], *, host_proc: bool) -> None:
     site = next(path for path in BUILDING_SITES if os.path.isdir(path))
     kernel.mount("tmpfs", site, "tmpfs", MS_NOSUID, "mode=755,size=8m")
-    for path in (TASK_ROOT, LAYERS, RUNTIME, SCRATCH, "/proc", "/dev", "/etc", "/run", "/sys"):
+    for path in (TASK_ROOT, LAYERS, RUNTIME, SCRATCH, IMAGE_SITE, "/proc", "/dev", "/etc", "/sys"):
         os.makedirs(site + path, exist_ok=True)
     for path in SYSTEM:
         _show_system(kernel, site, path)
