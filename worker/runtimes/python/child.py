@@ -21,6 +21,7 @@ from .encoding import Encoding
 from .function_log import FunctionLog, flush_streams, open_streams
 from .function_loop import FunctionLoop
 from .handler import prepare_path
+from .rehearsal import rehearse
 
 STDERR_DESCRIPTOR = 2
 CHANNEL_DESCRIPTOR = 3
@@ -40,6 +41,13 @@ class Child:
         self._log = log
         self._report = report
         self._unprepared: OSError | None = None
+
+    def rehearse(self) -> None:
+        """Copy the memory ahead of time that running a function copies; a failure is reported later."""
+        try:
+            rehearse(self._log)
+        except OSError as error:
+            self._unprepared = error
 
     def prepare(self, group: str) -> None:
         """Do what needs to know nothing about the function; a failure is reported when there is one."""

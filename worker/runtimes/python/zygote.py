@@ -12,7 +12,6 @@ Events: `ready` or `unavailable`, `started`, `failed`, `exited`, `gone`.
 from __future__ import annotations
 
 import errno
-import gc
 import itertools
 import json
 import logging
@@ -22,6 +21,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 from ...sandbox.inside.cgroups import CgroupLimits
@@ -31,7 +31,7 @@ from ...sandbox.inside.probe import can_confine
 from ...sandbox.inside.trial import try_out
 from .child import Child, finish
 from .function_log import FunctionLog
-from .preload import preload
+from .rehearsal import warm_up
 from .stem import MAX_DESCRIPTORS, MESSAGE_BYTES, Stem
 from .sweep import Remains, sweep, uids_in_use
 
@@ -114,7 +114,7 @@ class Zygote:
 
     def _prepare_one(self) -> None:
         try:
-            self._stems.append(Stem.fork(self._isolation, next(self._numbers), self._become_stem))
+            self._stems.append(self._fork_stem(rehearsed=True))
         except OSError:
             # The next start says why.
             self._prepared = 0
@@ -170,10 +170,11 @@ class Zygote:
         finally:
             os.close(descriptor)
 
-    def _fork_stem(self) -> Stem:
-        return Stem.fork(self._isolation, next(self._numbers), self._become_stem)
+    def _fork_stem(self, *, rehearsed: bool = False) -> Stem:
+        become = partial(self._become_stem, rehearsed=rehearsed)
+        return Stem.fork(self._isolation, next(self._numbers), become)
 
-    def _become_stem(self, line: socket.socket, group: str) -> NoReturn:
+    def _become_stem(self, line: socket.socket, group: str, *, rehearsed: bool) -> NoReturn:
         self.is_child = True
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGALRM):
@@ -188,6 +189,8 @@ class Zygote:
             self._tell("failed", identifier, kind=kind, text=text)
 
         child = Child(isolation, self._log, report)
+        if rehearsed:
+            child.rehearse()
         child.prepare(group)
         message, descriptors, _, _ = socket.recv_fds(line, MESSAGE_BYTES, MAX_DESCRIPTORS)
         if not message:
@@ -394,10 +397,7 @@ def main(control_descriptor: int) -> None:
         os._exit(1)
     log = FunctionLog()
     logging.getLogger().addHandler(log)
-    preload()
-    gc.collect()
-    gc.disable()
-    gc.freeze()
+    warm_up(log)
     zygote = Zygote(control, isolation, log, configuration["prepared"])
     if count:
         zygote.clear_uids(first, count)
