@@ -1,4 +1,5 @@
-"""The AWS services that `lightswitch up --with-local-aws` brings along: moto's server, on loopback.
+"""The AWS services that `lightswitch up --with-local-aws` brings along: moto's server (as
+`deploy/local_aws_server.py` completes it), on loopback.
 
 What it holds is in memory and ends with it. It checks no signature, so any keys do; the gateway does check
 them, and so functions get a pair of their own that the gateway knows.
@@ -80,7 +81,7 @@ def local_aws_child(
     """The process. It comes back empty if it ends."""
     return ChildSpec(
         "local-aws",
-        (sys.executable, "-P", "-m", "moto.server", "-H", HOST, "-p", str(local.port)),
+        (sys.executable, "-P", "-m", "deploy.local_aws_server", str(local.port)),
         data_dir.logs / "local-aws.log",
         {**environ, "MOTO_ACCOUNT_ID": account_id},
         stop_within_seconds=5.0,

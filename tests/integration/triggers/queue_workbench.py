@@ -48,6 +48,11 @@ class Served:
         """Of all records that the function was called with, in order."""
         return [record["body"] for batch in self.batches for record in batch]
 
+    @property
+    def receipts(self) -> list[str]:
+        """Receipt handles of the same: one for each delivery of a message."""
+        return [record["receiptHandle"] for batch in self.batches for record in batch]
+
     async def until_called(self, messages: int, within_seconds: float = 15) -> None:
         await until(lambda: len(self.bodies) >= messages, within_seconds)
 
