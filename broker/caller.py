@@ -96,6 +96,7 @@ class Caller:
         record, config = await self._find(target)
         if record.recursive_loop == "Terminate" and is_recursive(trace.header, record.name):
             log.warning("recursive_loop_stopped", extra={"function": record.name})
+            self._broker.count("RecursiveInvocationsDropped", record.name)
             raise RecursiveLoop(record.name)
         patience = config.timeout_seconds + QUEUE_PATIENCE_SECONDS
         if patience_seconds is not None:

@@ -6,7 +6,7 @@ once (sync, poll), never runs a function above its reserved concurrency, and nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -16,6 +16,9 @@ from broker.invocation import Invocation, Outcome, Pending, Reply
 
 Placement = Literal["delivered", "queued", "parked"]
 """Where a published message went: straight to a worker, on a lane, or behind its concurrency gate."""
+
+Metric = Literal["RecursiveInvocationsDropped"]
+"""What is counted for operators, in CloudWatch's words: calls and events that were stopped as recursive."""
 
 
 IMAGES = "image"
@@ -236,6 +239,12 @@ class Broker(Protocol):
         """
 
     async def depth(self) -> Depth: ...
+
+    def count(self, metric: Metric, function_name: str) -> None:
+        """Add one for the function. Never waits, never fails: what no server takes is not counted."""
+
+    async def counts(self) -> Mapping[Metric, Mapping[str, int]]:
+        """All that was ever counted: metric, function name, how often."""
 
     async def workers(self) -> Sequence[WorkerInfo]: ...
 

@@ -6,14 +6,14 @@ import asyncio
 import os
 import secrets
 import socket
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from broker.errors import BrokerError, LeaseLost, Throttled
-from broker.interface import Depth, Placement, WorkerInfo
+from broker.interface import Depth, Metric, Placement, WorkerInfo
 from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
 from broker.memory_inbox import MemoryInbox, MemoryReplyStream
 
@@ -50,6 +50,7 @@ class MemoryBroker:
         self._outcomes: dict[str, Outcome] = {}
         self._consumers: list[MemoryConsumer] = []
         self._inboxes: dict[str, MemoryInbox] = {}
+        self._counts: dict[Metric, Counter[str]] = {"RecursiveInvocationsDropped": Counter()}
         self.dead_letters: list[Invocation] = []
 
     async def start(self) -> None:
@@ -115,6 +116,12 @@ class MemoryBroker:
         running = sum(len(consumer.held) for consumer in self._consumers)
         parked = sum(len(gate.parked) for gate in self._gates.values())
         return Depth(len(self._sync) + len(self._async), running, parked, len(self._delayed))
+
+    def count(self, metric: Metric, function_name: str) -> None:
+        self._counts[metric][function_name] += 1
+
+    async def counts(self) -> Mapping[Metric, Mapping[str, int]]:
+        return self._counts
 
     async def workers(self) -> Sequence[WorkerInfo]:
         return [consumer.about() for consumer in self._consumers]

@@ -23,6 +23,7 @@ COMMANDS = {
     "trigger": ("deploy.commands.trigger.group", "Add, list, show and remove what calls functions."),
     "runtimes": ("deploy.commands.runtimes.group", "List and add the runtimes of this machine."),
     "workers": ("deploy.commands.workers", "List the workers of the fleet."),
+    "metrics": ("deploy.commands.metrics", "List what is counted for each function."),
     "doctor": ("deploy.commands.doctor", "Check this machine and the running system."),
     "gateway": ("deploy.commands.gateway", "Run one gateway process, in the foreground."),
     "worker": ("deploy.commands.worker", "Run one worker process, in the foreground."),

@@ -95,6 +95,7 @@ class FunctionCalls:
         """
         record, config, qualifier = target.record, target.config, target.qualifier
         if not is_async and record.recursive_loop == "Terminate" and is_recursive(trace[0], record.name):
+            self._broker.count("RecursiveInvocationsDropped", record.name)
             raise recursive_invocation(self._names.arn(record.name, qualifier))
         now = now_ms()
         life_ms = _MOST_EVENT_AGE_MS if is_async else round(target.patience_seconds * 1000)

@@ -1,4 +1,4 @@
-"""What Lightswitch tells beyond Lambda's API: invocations by id, workers, depth, logs, triggers, code.
+"""What Lightswitch tells beyond Lambda's API: invocations by id, workers, counts, logs, triggers, code.
 
 Under `/lightswitch/v1/`. Signed like the Lambda API, but for code links, which carry their own seal.
 """
@@ -56,6 +56,7 @@ class OwnApi:
         signed.get("/invocations/{request_id}")(self.get_invocation)
         signed.get("/workers")(self.list_workers)
         signed.get("/depth")(self.get_depth)
+        signed.get("/metrics")(self.get_metrics)
         signed.get("/functions/{name}/logs")(self.read_logs)
         self._triggers.add_to(signed)
         routes = APIRouter()
@@ -77,6 +78,10 @@ class OwnApi:
     async def get_depth(self) -> Response:
         """How much work is queued, running, parked and delayed."""
         return _json(await self._broker.depth())
+
+    async def get_metrics(self) -> Response:
+        """What was counted: `{"RecursiveInvocationsDropped": {"FUNCTION": 1}}`."""
+        return _json(await self._broker.counts())
 
     async def read_logs(
         self,

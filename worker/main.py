@@ -131,7 +131,7 @@ async def _parts(
             broker,
             functions,
             pool,
-            Settlement(Telling(registry, senders), settings.retry_step_seconds),
+            Settlement(Telling(registry, senders), broker.count, settings.retry_step_seconds),
             RunTracing(tracing),
             Snapshots(functions, pool, registry),
         )

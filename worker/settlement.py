@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import assert_never
 
 from broker.destinations import tells
-from broker.interface import Delivery
+from broker.interface import Delivery, Metric
 from broker.invocation import LATEST, Condition, Invocation, Outcome, Sequel, Status, now_ms
 from broker.lineage import is_recursive
 from broker.registry.model import EventInvokeConfig, FunctionRecord
@@ -26,10 +27,15 @@ _ERROR_BYTES = 2048
 
 
 class Settlement:
-    """Ends asynchronous deliveries, each in exactly one of: acknowledged, released, dead-lettered."""
+    """Ends asynchronous deliveries, each in exactly one of: acknowledged, released, dead-lettered.
 
-    def __init__(self, telling: Telling, retry_step_seconds: float) -> None:
+    `count` is the broker's."""
+
+    def __init__(
+        self, telling: Telling, count: Callable[[Metric, str], None], retry_step_seconds: float
+    ) -> None:
         self._telling = telling
+        self._count = count
         self._retry_step_seconds = retry_step_seconds
 
     async def settle(self, delivery: Delivery, verdict: Verdict, function: FunctionRecord | None) -> bool:
@@ -49,6 +55,7 @@ class Settlement:
         assert verdict.unrun is not None
         if verdict.unrun == "RecursiveInvocation":
             log.warning("recursive_loop_stopped", extra=_about(delivery.invocation))
+            self._count("RecursiveInvocationsDropped", delivery.invocation.function_name)
         return await self._end(delivery, verdict, function, verdict.unrun, delivery.attempt - 1)
 
     async def go_on_telling(self, delivery: Delivery) -> bool:

@@ -7,12 +7,12 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from broker.errors import BrokerError, BrokerUnavailable, Throttled
-from broker.interface import Depth, Placement, WorkerInfo
+from broker.interface import Depth, Metric, Placement, WorkerInfo
 from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
 from broker.redis_broker.batch import Batch, OnAnswer
 from broker.redis_broker.consumer import ConsumerOptions, RedisConsumer
@@ -155,6 +155,16 @@ class RedisBroker:
         assert isinstance(answer, list)
         return Depth(*answer)
 
+    def count(self, metric: Metric, function_name: str) -> None:
+        counted = self._link.call("HINCRBY", self._key_of(metric), function_name, 1)
+        counted.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+
+    async def counts(self) -> Mapping[Metric, Mapping[str, int]]:
+        metric: Metric = "RecursiveInvocationsDropped"
+        found = await self._call("HGETALL", self._key_of(metric))
+        assert isinstance(found, dict)
+        return {metric: {name.decode(): int(count) for name, count in found.items()}}
+
     async def workers(self) -> Sequence[WorkerInfo]:
         rows = await self._run("workers")
         assert isinstance(rows, list)
@@ -162,6 +172,9 @@ class RedisBroker:
 
     async def ping(self) -> None:
         await self._call("PING")
+
+    def _key_of(self, metric: Metric) -> str:
+        return f"{self._options.namespace}:metric:{metric}"
 
     def _run_publish(self, arguments: list[Argument]) -> asyncio.Future[object]:
         return self._link.run("publish", self._options.namespace, *arguments)

@@ -44,19 +44,6 @@ def handler(event, context):
     print("DEPTH %d" % event["depth"])
 """
 
-QUEUE_LOOPING = b"""
-import json, os, boto3
-
-def handler(event, context):
-    (record,) = event["Records"]
-    body = json.loads(record["body"])
-    trace = {"DataType": "String", "StringValue": os.environ["_X_AMZN_TRACE_ID"]}
-    # moto does not make the attribute of the header, which AWS does.
-    boto3.client("sqs", aws_access_key_id="test", aws_secret_access_key="test").send_message(
-        QueueUrl=body["queue"], MessageBody=json.dumps({**body, "depth": body["depth"] + 1}),
-        MessageSystemAttributes={"AWSTraceHeader": trace})
-"""
-
 
 @pytest.fixture(scope="module")
 def late_port() -> int:
@@ -206,21 +193,6 @@ def test_a_topic_that_is_away_hears_of_it_later_and_the_function_runs_once(
         server.stop()
     assert (ended["status"], ended["dead_letter"]) == ("succeeded", topic)
     assert journal.read_text() == f"{request_id}\n"
-
-
-def test_a_function_that_sends_to_the_queue_that_calls_it_is_stopped(
-    system: LiveSystem, s3_server: S3Server
-) -> None:
-    sqs, dead, name = aws("sqs", s3_server.url), Queue(s3_server.url), f"q-{uuid.uuid4().hex[:8]}"
-    redrive = json.dumps({"deadLetterTargetArn": dead.arn, "maxReceiveCount": "1"})
-    attributes = {"RedrivePolicy": redrive, "VisibilityTimeout": "10"}
-    url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    deploy(system, "queue-loop", QUEUE_LOOPING, timeout_seconds=10)
-    system.client.create_event_source_mapping(
-        FunctionName="queue-loop", EventSourceArn=f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}", BatchSize=1
-    )
-    sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"depth": 1, "queue": url}))
-    assert json.loads(dead.message()["Body"])["depth"] == MOST_RUNS + 1
 
 
 def test_a_function_that_invokes_itself_is_stopped(system: LiveSystem, queue: Queue) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import boto3
 import pytest
 
+from broker.lineage import MOST_RUNS
+from tests.acceptance.functions import signed_get
 from tests.deployment_packages import package
 from tests.faults.waiting import eventually
 from tests.live_system import LiveSystem
@@ -74,6 +76,35 @@ def handler(event, context):
         say(record["attributes"]["ApproximateReceiveCount"])
 """
 
+LOOPING = b"""
+import os
+
+import boto3
+
+from say import say
+
+
+def send(place):
+    boto3.client("sqs").send_message(QueueUrl=place, MessageBody="again")
+
+
+def send_batch(place):
+    boto3.client("sqs").send_message_batch(QueueUrl=place, Entries=[{"Id": "1", "MessageBody": "again"}])
+
+
+def publish(place):
+    boto3.client("sns").publish(TopicArn=place, Message="again")
+
+
+def put(place):
+    boto3.client("s3").put_object(Bucket=place, Key="again", Body=b"")
+
+
+def handler(event, context):
+    say("ran")
+    globals()[os.environ["CALL"]](os.environ["PLACE"])
+"""
+
 
 @pytest.fixture(scope="module")
 def system(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
@@ -81,6 +112,8 @@ def system(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "AWS_ENDPOINT_URL": s3_server.url,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
+        "LIGHTSWITCH_FUNCTION_ACCESS_KEY_ID": "test",
+        "LIGHTSWITCH_FUNCTION_SECRET_ACCESS_KEY": "test",
     }
     directory = tmp_path_factory.mktemp("mappings")
     with LiveSystem(directory / "data", variables=variables) as running:
@@ -112,13 +145,14 @@ class Place:
         asked = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         return url, asked["Attributes"]["QueueArn"]
 
-    def deploy(self, files: dict[str, bytes]) -> None:
-        """Deploy the function and map the queue to it."""
-        variables = {"SAID": str(self._said)}
+    def deploy(self, files: dict[str, bytes], **variables: str) -> None:
+        """Deploy the function, with these variables besides."""
+        variables["SAID"] = str(self._said)
         self.system.deploy(
             self.name,
             package({"say.py": SAY, **files}),
             timeout_seconds=5,
+            MemorySize=1769,  # a whole processor, for imports
             Environment={"Variables": variables},
         )
 
@@ -139,9 +173,30 @@ class Place:
         return sorted(look())
 
     def is_empty(self) -> bool:
+        return self.holds(self.url, 0)
+
+    def holds(self, url: str, messages: int) -> bool:
+        """Whether a queue has so many messages, visible or not."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        asked = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
-        return all(asked["Attributes"][name] == "0" for name in names)
+        asked = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        return sum(int(asked["Attributes"][name]) for name in names) == messages
+
+    def topic(self) -> str:
+        """ARN of a new topic whose messages come into the queue."""
+        sns = self.client("sns")
+        arn: str = sns.create_topic(Name=self.name)["TopicArn"]
+        sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=self.arn)
+        return arn
+
+    def bucket(self) -> str:
+        """Name of a new bucket that notifies the queue of new objects."""
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket=self.name)
+        to_queue = {"QueueArn": self.arn, "Events": ["s3:ObjectCreated:*"]}
+        s3.put_bucket_notification_configuration(
+            Bucket=self.name, NotificationConfiguration={"QueueConfigurations": [to_queue]}
+        )
+        return self.name
 
 
 @pytest.fixture
@@ -207,16 +262,10 @@ def test_a_topic_reaches_the_function_through_a_queue(place: Place, raw: bool) -
         )
 
 
-def test_a_store_reaches_the_function_through_a_queue(place: Place, s3_server: S3Server) -> None:
+def test_a_store_reaches_the_function_through_a_queue(place: Place) -> None:
     place.deploy({"app.py": ECHO})
     place.map()
-    s3 = place.client("s3")
-    s3_server.create_bucket(place.name)
-    to_queue = {"QueueArn": place.arn, "Events": ["s3:ObjectCreated:*"]}
-    s3.put_bucket_notification_configuration(
-        Bucket=place.name, NotificationConfiguration={"QueueConfigurations": [to_queue]}
-    )
-    s3.put_object(Bucket=place.name, Key="a picture.png", Body=b"...")
+    place.client("s3").put_object(Bucket=place.bucket(), Key="a picture.png", Body=b"...")
     heard = [json.loads(body) for body in place.hears(2)]
     (test_event,) = [event for event in heard if "Records" not in event]
     assert test_event["Event"] == "s3:TestEvent"
@@ -255,3 +304,19 @@ def test_a_deleted_mapping_no_longer_runs_the_function(place: Place) -> None:
     client(UUID=mapping_id)
     listed = place.system.client.list_event_source_mappings(FunctionName=place.name)
     assert listed["EventSourceMappings"] == []
+
+
+@pytest.mark.parametrize("call", ["send", "send_batch", "publish", "put"])
+def test_a_function_that_causes_its_own_messages_is_stopped_and_reported(place: Place, call: str) -> None:
+    dead, dead_arn = place.queue(f"{place.name}-dead")
+    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 1})
+    place.sqs.set_queue_attributes(QueueUrl=place.url, Attributes={"RedrivePolicy": redrive})
+    target = {"publish": place.topic, "put": place.bucket}.get(call, lambda: place.url)()
+    place.deploy({"app.py": LOOPING}, CALL=call, PLACE=target)
+    place.map()
+    if call != "put":  # a bucket's test message begins by itself
+        place.sqs.send_message(QueueUrl=place.url, MessageBody="begin")
+    eventually("the message that was stopped", lambda: place.holds(dead, 1))
+    assert place.hears(MOST_RUNS) == ["ran"] * MOST_RUNS
+    counted = signed_get(place.system, "/lightswitch/v1/metrics")["RecursiveInvocationsDropped"]
+    assert counted[place.name] == 1

@@ -27,6 +27,7 @@ from broker.invocation import (
 from broker.memory import MemoryBroker, MemoryConsumer
 from broker.redis_broker.broker import RedisBroker
 from broker.redis_broker.link import volatile_prefix
+from tests.waiting import until_async
 
 WAIT_SECONDS = 5.0
 RECOVERY_SECONDS = 10.0
@@ -261,6 +262,17 @@ async def test_an_acknowledged_message_is_gone_and_its_outcome_stays(
     assert isinstance(ended, Outcome)
     assert ended.status == "succeeded"
     assert (await broker.depth()) == type(await broker.depth())(0, 0, 0, 0)
+
+
+async def test_what_is_counted_adds_up_over_processes(harness: Harness, broker: Broker) -> None:
+    other = await harness.broker()
+    for counting, name in ((broker, "a"), (broker, "b"), (other, "a")):
+        counting.count("RecursiveInvocationsDropped", name)
+
+    async def all_counted() -> bool:
+        return await broker.counts() == {"RecursiveInvocationsDropped": {"a": 2, "b": 1}}
+
+    await until_async(all_counted)
 
 
 async def test_lazy_acknowledgements_end_messages_too(broker: Broker, consumer: Consumer) -> None:

@@ -40,7 +40,7 @@ class NoSenders:
 class Bench:
     def __init__(self, broker: MemoryBroker, consumer: MemoryConsumer, registry: MemoryRegistry) -> None:
         self.broker, self.consumer, self.registry = broker, consumer, registry
-        self.settlement = Settlement(Telling(registry, NoSenders()), retry_step_seconds=0.0)
+        self.settlement = Settlement(Telling(registry, NoSenders()), broker.count, retry_step_seconds=0.0)
 
     async def delivery(self, age_seconds: float = 0, trace_header: str = "") -> Delivery:
         accepted = now_ms() - round(age_seconds * 1000)
@@ -141,6 +141,7 @@ async def test_a_function_that_is_its_destination_s_destination_is_stopped(bench
     assert reason == "RecursiveInvocation"
     assert bench.settlement.unrun(looping, replace(owner, recursive_loop="Allow")) is None
     await bench.settlement.end_unrun(looping, of_unrun(reason), owner)
+    assert await bench.broker.counts() == {"RecursiveInvocationsDropped": {"f": 1}}
     outcome = await bench.outcome(looping)
     assert (outcome.status, outcome.reason, outcome.attempts) == ("failed", "RecursiveInvocation", 0)
     assert outcome.dead_letter.startswith("dead-letter/")
