@@ -81,7 +81,7 @@ def local_aws_child(
     """The process. It comes back empty if it ends."""
     return ChildSpec(
         "local-aws",
-        (sys.executable, "-P", "-m", "deploy.local_aws_server", str(local.port)),
+        (sys.executable, "-P", "-m", "deploy.local_aws_server", HOST, str(local.port)),
         data_dir.logs / "local-aws.log",
         {**environ, "MOTO_ACCOUNT_ID": account_id},
         stop_within_seconds=5.0,

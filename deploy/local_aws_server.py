@@ -1,4 +1,4 @@
-"""moto's server with what its queues lack: `python -m deploy.local_aws_server PORT`.
+"""moto's server with what its queues lack: `python -m deploy.local_aws_server HOST PORT`.
 
 - A message keeps the `X-Amzn-Trace-Id` of the request that sent it, as its attribute `AWSTraceHeader`; also
   where a topic or a bucket put it into the queue on behalf of that request. Recursion detection needs it.
@@ -27,7 +27,6 @@ from moto.moto_server.werkzeug_app import (
 from moto.sqs.models import Message, SQSBackend, sqs_backends
 from werkzeug.serving import run_simple
 
-HOST = "127.0.0.1"
 LOOK_AGAIN_SECONDS = 0.25
 """A message whose timeout ends tells nobody."""
 
@@ -121,15 +120,15 @@ def keeping_traces(application: WsgiApplication) -> WsgiApplication:
     return answer
 
 
-def main(port: int) -> None:
+def main(host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     os.environ.setdefault("MOTO_PORT", str(port))  # where it calls itself
     sqs_backends.backend = Queues
     application = keeping_traces(DomainDispatcherApplication(create_backend_app))
-    run_simple(HOST, port, application, threaded=True, request_handler=MotoRequestHandler)
+    run_simple(host, port, application, threaded=True, request_handler=MotoRequestHandler)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(sys.argv[1], int(sys.argv[2]))

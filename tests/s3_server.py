@@ -27,7 +27,7 @@ class S3Server:
     def start(self, within_seconds: float = 30) -> None:
         """Return when the server answers."""
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        command = [*guard, sys.executable, "-m", "deploy.local_aws_server", str(self.port)]
+        command = [*guard, sys.executable, "-m", "deploy.local_aws_server", "127.0.0.1", str(self.port)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))
         deadline = time.monotonic() + within_seconds
