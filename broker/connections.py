@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from broker.function_logs import RedisFunctionLogs
 from broker.layer_store.redis_store import RedisLayerStore
+from broker.provisioning.redis_store import RedisProvisioningStore
 from broker.redis_broker.broker import RedisBroker
 from broker.registry.redis_registry import RedisRegistry
 from broker.schedule_store.redis_store import RedisScheduleStore
@@ -26,6 +27,7 @@ class Connections:
     triggers: RedisTriggerStore
     schedules: RedisScheduleStore
     layers: RedisLayerStore
+    provisioning: RedisProvisioningStore
 
 
 @asynccontextmanager
@@ -48,4 +50,6 @@ async def connected(settings: Settings) -> AsyncIterator[Connections]:
         stack.push_async_callback(schedules.close)
         layers = RedisLayerStore(settings.redis_url, settings.namespace)
         stack.push_async_callback(layers.close)
-        yield Connections(broker, registry, logs, triggers, schedules, layers)
+        provisioning = RedisProvisioningStore(settings.redis_url, settings.namespace)
+        stack.push_async_callback(provisioning.close)
+        yield Connections(broker, registry, logs, triggers, schedules, layers, provisioning)

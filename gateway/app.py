@@ -20,6 +20,7 @@ from broker.function_logs import FunctionLogs
 from broker.interface import Broker
 from broker.invocation import new_request_id
 from broker.layer_store.interface import LayerStore
+from broker.provisioning.interface import ProvisioningStore
 from broker.registry.interface import Registry
 from broker.settings import Settings
 from broker.trigger_store.directory import Directory
@@ -67,6 +68,7 @@ class Parts:
     code_store: CodeStore
     function_logs: FunctionLogs
     layers: LayerStore
+    provisioning: ProvisioningStore
     trigger_store: TriggerStore
     directory: Directory
     """Of the same store."""
@@ -97,6 +99,7 @@ def create_app(parts: Parts) -> AsgiApp:
         runtimes=Runtimes(parts.broker, model.shape_for("Runtime").metadata["enum"]),
         code_links=links,
         layers=parts.layers,
+        provisioning=parts.provisioning,
         trigger_store=parts.trigger_store,
         directory=parts.directory,
         aws_clients=Clients(settings.endpoint_urls),

@@ -107,6 +107,7 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
             code_store=CodeStore(settings),
             function_logs=logs,
             layers=opened.layers,
+            provisioning=opened.provisioning,
             trigger_store=opened.triggers,
             directory=directory,
             caller=Caller(broker, inbox, registry, settings, tracing),

@@ -13,8 +13,9 @@ from broker.invocation import Invocation, Reply, now_ms
 from broker.lineage import counted
 from worker.environments.fleet import Place
 from worker.environments.interface import NotRun, Work
-from worker.environments.pool import NotStarted, Pool
+from worker.environments.pool import Pool
 from worker.environments.room import NoRoom
+from worker.environments.turnover import NotStarted
 from worker.functions import Function, Functions
 from worker.metering import Usage, restore_line
 from worker.run_tracing import RunTracing

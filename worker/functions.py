@@ -60,10 +60,13 @@ class Functions:
 
         Raises FunctionNotFound (function or version), CodeNotFound, CodeCorrupt, BrokerUnavailable.
         """
-        name, version = invocation.function_name, invocation.version
+        return await self.find(invocation.function_name, invocation.version, invocation.generation)
+
+    async def find(self, name: str, version: str, generation: int = 0) -> Function:
+        """A version of a function, no older than `generation`. Raises as `resolve`."""
         record = self._registry.cached(name)
-        if record is None or record.generation < invocation.generation:
-            record = await self._registry.at_least(name, invocation.generation)
+        if record is None or record.generation < generation:
+            record = await self._registry.at_least(name, generation)
         known = self._known.get((name, version))
         if known is not None and known.record is record:
             return known

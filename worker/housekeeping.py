@@ -1,4 +1,4 @@
-"""What a worker does beside running functions: freezes idle environments, stops old ones, watches memory."""
+"""What a worker does beside running functions: provisions, freezes and stops environments, watches memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from worker.environments.pool import Pool
+from worker.provisioning.keeper import Keeper
 
 FREEZE_SECONDS = 0.05
 REAP_SECONDS = 5.0
@@ -14,9 +15,10 @@ LITTLE_MEMORY = 0.08
 """Share of the machine's memory that is kept available."""
 
 
-async def keep_house(pool: Pool) -> None:
+async def keep_house(pool: Pool, keeper: Keeper) -> None:
     """Until cancelled."""
     async with asyncio.TaskGroup() as group:
+        group.create_task(keeper.run(), name="provision")
         group.create_task(_freeze(pool), name="freeze")
         group.create_task(_reap(pool), name="reap")
         group.create_task(_watch_memory(pool), name="watch memory")

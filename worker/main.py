@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import uvloop
 
@@ -33,6 +34,7 @@ from worker.image_cache import ImageCache
 from worker.journal import Journal
 from worker.loop import Loop, until
 from worker.options import WorkerOptions
+from worker.provisioning.keeper import Host, Keeper
 from worker.run_tracing import RunTracing
 from worker.sandbox.interface import SandboxUnavailable
 from worker.settlement import Settlement
@@ -65,18 +67,27 @@ async def _serve(settings: Settings, options: WorkerOptions) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     tracing = Tracing.from_environ("worker")
-    async with _parts(settings, options, tracing) as (loop, consumer, pool):
+    async with _parts(settings, options, tracing) as parts:
         settle_in()
-        log.info("worker_ready", extra={"epoch": consumer.epoch, "pid": os.getpid()})
-        status = await _until_stopped(stop, loop, consumer, pool, options.drain_seconds)
+        log.info("worker_ready", extra={"epoch": parts.consumer.epoch, "pid": os.getpid()})
+        status = await _until_stopped(stop, parts, options.drain_seconds)
     await asyncio.to_thread(tracing.close)
     return status
 
 
-async def _until_stopped(
-    stop: asyncio.Event, loop: Loop, consumer: Consumer, pool: Pool, drain_seconds: float
-) -> int:
-    housekeeping = asyncio.create_task(keep_house(pool), name="keep house")
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What runs in a worker's life."""
+
+    loop: Loop
+    consumer: Consumer
+    pool: Pool
+    keeper: Keeper
+
+
+async def _until_stopped(stop: asyncio.Event, parts: Parts, drain_seconds: float) -> int:
+    loop, consumer = parts.loop, parts.consumer
+    housekeeping = asyncio.create_task(keep_house(parts.pool, parts.keeper), name="keep house")
     try:
         await until(stop, loop.run())
     except LeaseLost as error:
@@ -85,6 +96,7 @@ async def _until_stopped(
         return RESTART_ME
     finally:
         housekeeping.cancel()
+        await asyncio.wait({housekeeping})
     log.info("worker_drains", extra={"grace_seconds": drain_seconds})
     with contextlib.suppress(BrokerError):
         await consumer.stop()
@@ -93,9 +105,7 @@ async def _until_stopped(
 
 
 @asynccontextmanager
-async def _parts(
-    settings: Settings, options: WorkerOptions, tracing: Tracing
-) -> AsyncIterator[tuple[Loop, Consumer, Pool]]:
+async def _parts(settings: Settings, options: WorkerOptions, tracing: Tracing) -> AsyncIterator[Parts]:
     """Open everything in order; close it in the other."""
     async with contextlib.AsyncExitStack() as stack:
         opened = await stack.enter_async_context(connected(settings))
@@ -138,7 +148,9 @@ async def _parts(
         capacity = _capacity(options)
         consumer = await broker.consumer(capacity, factory.runtimes())
         stack.push_async_callback(_sign_off, consumer)
-        yield Loop(consumer, executor.execute, capacity), consumer, pool
+        host = Host(consumer.epoch, _memory_mb(options), factory.runtimes())
+        keeper = Keeper(host, opened.provisioning, registry, functions, pool)
+        yield Parts(Loop(consumer, executor.execute, capacity), consumer, pool, keeper)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -38,6 +38,11 @@ def restore_line(restore_ms: float) -> str:
     return f"RESTORE_REPORT Restore Duration: {restore_ms:.2f} ms\n"
 
 
+def init_report_line(init_ms: float) -> str:
+    """The line for an init that no run had to wait for, and whose time is on no run's bill."""
+    return f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: init\tStatus: success\n"
+
+
 def report_line(request_id: str, usage: Usage) -> str:
     """The REPORT line that ends a run's log, as AWS writes it."""
     init = f"Init Duration: {usage.init_ms:.2f} ms\t" if usage.init_ms else ""

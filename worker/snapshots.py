@@ -20,8 +20,9 @@ from worker.environments.error_documents import (
     TIMED_OUT,
 )
 from worker.environments.interface import InitFailed
-from worker.environments.pool import NotStarted, Pool
+from worker.environments.pool import Pool
 from worker.environments.room import NoRoom
+from worker.environments.turnover import NotStarted
 from worker.functions import Functions
 
 log = logging.getLogger(__name__)

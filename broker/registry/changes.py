@@ -78,6 +78,15 @@ class CodeChanged(ChangeRefused):
         self.current_sha256 = current_sha256
 
 
+class MoreThanReserved(ChangeRefused):
+    """The function's provisioned concurrency would exceed its reserved concurrency."""
+
+    def __init__(self, provisioned: int, reserved: int) -> None:
+        super().__init__(f"{provisioned} environments are provisioned, {reserved} executions reserved")
+        self.provisioned = provisioned
+        self.reserved = reserved
+
+
 class TooManyTags(ChangeRefused):
     """More tags than a function may have."""
 
@@ -214,8 +223,16 @@ def delete_alias(record: FunctionRecord, name: str) -> FunctionRecord:
 
 
 def reserve_concurrency(record: FunctionRecord, limit: int | None) -> FunctionRecord:
-    """With reserved concurrency; None removes it."""
-    return replace(record, reserved_concurrency=limit)
+    """With reserved concurrency; None removes it. Raises MoreThanReserved."""
+    return check_reserved(replace(record, reserved_concurrency=limit))
+
+
+def check_reserved(record: FunctionRecord) -> FunctionRecord:
+    """The same. Raises MoreThanReserved where more is provisioned than reserved."""
+    limit, provisioned = record.reserved_concurrency, record.provisioned_in_all
+    if limit is not None and provisioned > limit:
+        raise MoreThanReserved(provisioned, limit)
+    return record
 
 
 def set_recursive_loop(record: FunctionRecord, chosen: Literal["Terminate", "Allow"]) -> FunctionRecord:
@@ -288,6 +305,10 @@ def _check_targets(record: FunctionRecord, alias: Alias) -> None:
             f"Invalid function version {alias.function_version}. Function version {alias.function_version}"
             " is already included in routing configuration."
         )
+    if alias.function_version == LATEST and alias.name in record.provisioned:
+        raise RoutingRefused(
+            "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
+        )
     for version in _targets(alias):
         if record.version(version) is None:
             raise QualifierNotFound(record.name, version)
@@ -301,7 +322,14 @@ def _without_qualifier(record: FunctionRecord, qualifier: str) -> FunctionRecord
     configs = {key: value for key, value in record.event_invoke_configs.items() if key != qualifier}
     policies = {key: value for key, value in record.policies.items() if key != qualifier}
     urls = {key: value for key, value in record.url_configs.items() if key != qualifier}
-    return replace(record, event_invoke_configs=configs, policies=policies, url_configs=urls)
+    provisioned = {key: value for key, value in record.provisioned.items() if key != qualifier}
+    return replace(
+        record,
+        event_invoke_configs=configs,
+        policies=policies,
+        url_configs=urls,
+        provisioned=provisioned,
+    )
 
 
 def _unchanged_since(record: FunctionRecord, published: FunctionConfig) -> bool:

@@ -63,6 +63,9 @@ class Registry(Protocol):
     async def records(self, after: str = "", limit: int = 50) -> Sequence[FunctionRecord]:
         """Aggregates in the order of their names; fewer than `limit` only at the end."""
 
+    async def provisioned_names(self) -> Sequence[str]:
+        """Names of the functions that have provisioned concurrency, in order."""
+
     async def totals(self) -> Totals:
         """Number of functions and size of their code."""
 

@@ -64,6 +64,9 @@ class MemoryRegistry:
     async def records(self, after: str = "", limit: int = 50) -> Sequence[FunctionRecord]:
         return [self._records[name] for name in await self.names(after, limit)]
 
+    async def provisioned_names(self) -> Sequence[str]:
+        return sorted(name for name, record in self._records.items() if record.provisioned)
+
     async def totals(self) -> Totals:
         records = self._records.values()
         return Totals(len(records), sum(record.code_bytes for record in records))

@@ -153,6 +153,16 @@ class FunctionUrlConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     cors: Cors | None = None
 
 
+class ProvisionedConcurrency(msgspec.Struct, frozen=True):
+    """How many environments of a version, or of the version behind an alias, are kept initialised."""
+
+    requested: int
+    last_modified: str
+    """`2026-11-23T09:30:00+0000`"""
+    revision_id: str
+    """New with every request."""
+
+
 class Policy(msgspec.Struct, frozen=True):
     """Resource policy of a function, version or alias: statements as plain JSON objects, by Sid."""
 
@@ -178,6 +188,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     url_configs: dict[str, FunctionUrlConfig] = {}
     """By qualifier: an alias, or `$LATEST` for the unqualified function."""
     reserved_concurrency: int | None = None
+    provisioned: dict[str, ProvisionedConcurrency] = {}
+    """By qualifier: a published version or an alias."""
     recursive_loop: Literal["Terminate", "Allow"] = "Terminate"
     """What becomes of a call that continues a recursive loop (`broker.lineage`)."""
     policies: dict[str, Policy] = {}
@@ -189,6 +201,11 @@ class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     def version(self, version: str) -> FunctionConfig | None:
         """A version by its number or `$LATEST`."""
         return self.latest if version == LATEST else self.versions.get(version)
+
+    @property
+    def provisioned_in_all(self) -> int:
+        """What all configurations of provisioned concurrency ask for together."""
+        return sum(asked.requested for asked in self.provisioned.values())
 
     @property
     def code_bytes(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -101,6 +102,11 @@ class RedisRegistry:
             after = names[-1]
         return found
 
+    async def provisioned_names(self) -> Sequence[str]:
+        with translated("list provisioned functions"):
+            names: set[Any] = await self._client.smembers(f"{self._prefix}:provisioned")
+        return sorted(name.decode() for name in names)
+
     async def totals(self) -> Totals:
         with translated("count functions"):
             async with self._client.pipeline(transaction=False) as pipeline:
@@ -147,7 +153,13 @@ class RedisRegistry:
         with translated(f"store function {record.name}"):
             generation = await self._store(
                 keys=self._keys(record.name),
-                args=[record.name, expected, _encode(record), record.code_bytes],
+                args=[
+                    record.name,
+                    expected,
+                    _encode(record),
+                    record.code_bytes,
+                    int(bool(record.provisioned)),
+                ],
             )
         if generation is None:
             return None
@@ -160,7 +172,7 @@ class RedisRegistry:
         return f"{self._prefix}:function:{name}"
 
     def _keys(self, name: str) -> list[str]:
-        rest = ("names", "generation", "code_bytes", "changes")
+        rest = ("names", "generation", "code_bytes", "provisioned", "changes")
         return [self._key(name), *(f"{self._prefix}:{key}" for key in rest)]
 
 

@@ -8,6 +8,7 @@ from broker.errors import FunctionNotFound
 from broker.invocation import LATEST
 from broker.registry import changes
 from gateway.lambda_api.context import Context
+from gateway.lambda_api.errors import invalid_parameter
 from gateway.lambda_api.targets import named_function
 
 
@@ -35,6 +36,11 @@ async def _reserve(context: Context, request: dict[str, Any], limit: int | None)
         await context.registry.update(name, lambda record: changes.reserve_concurrency(record, limit))
     except FunctionNotFound as error:
         raise context.names.not_found(name, LATEST) from error
+    except changes.MoreThanReserved as error:
+        raise invalid_parameter(
+            f"ReservedConcurrentExecutions {error.reserved} should not be lower than function's total"
+            f" provisioned concurrency [{error.provisioned}]."
+        ) from error
     await _tell_broker(context, name, limit)
 
 

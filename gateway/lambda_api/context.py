@@ -7,6 +7,7 @@ from typing import Protocol
 
 from broker.interface import Broker
 from broker.layer_store.interface import LayerStore
+from broker.provisioning.interface import ProvisioningStore
 from broker.registry.interface import Registry
 from broker.settings import Settings
 from broker.trigger_store.directory import Directory
@@ -47,6 +48,7 @@ class Context:
     runtimes: Runtimes
     code_links: CodeLinks
     layers: LayerStore
+    provisioning: ProvisioningStore
     trigger_store: TriggerStore
     directory: Directory
     """Of the same store."""

@@ -32,6 +32,15 @@ def conflict(message: str) -> ApiError:
     return ApiError("ResourceConflictException", 409, message)
 
 
+def nothing_provisioned() -> ApiError:
+    """There is no provisioned concurrency config for the qualifier."""
+    return ApiError(
+        "ProvisionedConcurrencyConfigNotFoundException",
+        404,
+        "No Provisioned Concurrency Config found for this function",
+    )
+
+
 def precondition_failed(source: str = "GetFunction/GetAlias") -> ApiError:
     """The RevisionId that the caller gave is not the current one, which `source` tells."""
     return ApiError(

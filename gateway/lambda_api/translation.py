@@ -12,12 +12,13 @@ from broker.errors import (
     FunctionNotFound,
     Throttled,
 )
-from broker.registry import changes
+from broker.registry import changes, provisioned
 from gateway.errors import ApiError
 from gateway.lambda_api.errors import (
     conflict,
     invalid_parameter,
     not_found,
+    nothing_provisioned,
     precondition_failed,
     throttled,
     unavailable,
@@ -39,6 +40,8 @@ def translate(error: BrokerError, names: FunctionNames) -> ApiError:
         case changes.NoEventInvokeConfig():
             arn = names.arn(error.function_name, error.qualifier)
             return not_found(f"The function {arn} doesn't have an EventInvokeConfig")
+        case provisioned.NoProvisionedConcurrency():
+            return nothing_provisioned()
         case changes.RoutingRefused():
             return invalid_parameter(str(error))
         case changes.TooManyTags():

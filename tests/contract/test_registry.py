@@ -12,7 +12,7 @@ import pytest
 from broker.errors import Conflict, FunctionExists, FunctionNotFound
 from broker.registry.interface import Registry, Totals
 from broker.registry.memory_registry import Memory, MemoryRegistry
-from broker.registry.model import Alias, FunctionConfig, FunctionRecord, Policy
+from broker.registry.model import Alias, FunctionConfig, FunctionRecord, Policy, ProvisionedConcurrency
 from broker.registry.redis_registry import RedisRegistry
 from tests.waiting import until
 
@@ -264,3 +264,22 @@ async def test_the_id_of_a_url_leads_to_its_function_until_it_is_forgotten(open_
     await other.forget_url("abc")
     await other.forget_url("abc")
     assert await registry.function_of_url("abc") is None
+
+
+async def test_functions_with_provisioned_concurrency_are_found_by_name(open_registry: Open) -> None:
+    registry, other = await open_registry(), await open_registry()
+    for name in ("b", "a", "c"):
+        await registry.create(function(name))
+    assert list(await other.provisioned_names()) == []
+
+    def provision(record: FunctionRecord) -> FunctionRecord:
+        asked = ProvisionedConcurrency(2, "2026-11-23T09:30:00+0000", "r2")
+        return msgspec.structs.replace(record, provisioned={"1": asked})
+
+    for name in ("a", "b", "c"):
+        await registry.update(name, provision)
+    assert list(await other.provisioned_names()) == ["a", "b", "c"]
+    await registry.update("b", lambda record: msgspec.structs.replace(record, provisioned={}))
+    await registry.delete("c")
+    assert list(await other.provisioned_names()) == ["a"]
+    assert (await other.get("a")).provisioned["1"].requested == 2

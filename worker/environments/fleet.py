@@ -7,19 +7,29 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from worker.environments.interface import Environment, EnvironmentSpec
+from worker.environments.provision import Provision
 from worker.environments.shortest_run import ShortestRun
 from worker.journal import Journal
 
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """An environment with its journal. `fresh` until its first run has reported the init time."""
+    """An environment with its journal. `fresh` until its first run has reported the init time.
+
+    One that is `provisioned` was initialised before anybody asked, and belongs to its fleet's `provision`.
+    """
 
     environment: Environment
     journal: Journal
     fleet: Fleet
     fresh: bool = True
     idle_since: float = 0.0
+    provisioned: bool = False
+
+    @property
+    def shelf(self) -> list[Place]:
+        """Where it stands while it is idle."""
+        return self.fleet.provision.idle if self.provisioned else self.fleet.idle
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +50,7 @@ class Fleet:
     live: int = 0
     """Environments in any state, starting and busy ones included."""
     retired: bool = False
+    provision: Provision = field(default_factory=Provision)
 
     @property
     def wants_more(self) -> bool:
@@ -48,12 +59,12 @@ class Fleet:
 
     @property
     def busy(self) -> int:
-        return self.live - self.starting - len(self.idle)
+        return self.live - self.starting - len(self.idle) - len(self.provision.idle)
 
     @property
     def is_deserted(self) -> bool:
-        """Nothing lives here and nobody waits."""
-        return not self.live and not self.waiting and not self.patient
+        """Nothing lives here, nobody waits and nothing is to be provisioned."""
+        return not (self.live or self.waiting or self.patient or self.provision.count)
 
     def next_waiting(self) -> asyncio.Future[Place] | None:
         """The invocation that has waited longest, if any still waits."""

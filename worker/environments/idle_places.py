@@ -13,7 +13,7 @@ MOST_FROZEN_AT_ONCE = 20
 
 
 class IdlePlaces:
-    """Each is also in the `idle` list of its fleet, which `add`, `take` and `remove` keep in step."""
+    """Each also stands on its shelf in its fleet, which `add`, `take` and `remove` keep in step."""
 
     def __init__(self) -> None:
         self._oldest_first: dict[Place, None] = {}
@@ -31,18 +31,18 @@ class IdlePlaces:
     def add(self, place: Place, now: float) -> None:
         """It has fallen idle."""
         place.idle_since = now
-        place.fleet.idle.append(place)
+        place.shelf.append(place)
         self._oldest_first[place] = None
 
-    def take(self, idle: list[Place]) -> Place:
-        """The most recently used of a fleet's `idle` ones: so that few stay warm and the rest age out."""
-        place = idle.pop()
+    def take(self, shelf: list[Place]) -> Place:
+        """The most recently used of a shelf: so that few stay warm and the rest age out."""
+        place = shelf.pop()
         del self._oldest_first[place]
         return place
 
     def remove(self, place: Place) -> None:
         """It is idle no more."""
-        place.fleet.idle.remove(place)
+        place.shelf.remove(place)
         del self._oldest_first[place]
 
     def oldest(self) -> Place | None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from worker.environments.lifecycle import State
+
+InitializationType = Literal["on-demand", "provisioned-concurrency"]
+"""Why an environment was initialised, as functions read it in AWS_LAMBDA_INITIALIZATION_TYPE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class EnvironmentSpec:
     """Initialised once; every environment is a copy where the sandbox can make copies."""
     image: ContainerImage | None = None
     """What runs instead of `runtime`, `handler` and `task_root`."""
+    initialization_type: InitializationType = "on-demand"
 
 
 class ResponseSink(Protocol):

@@ -24,7 +24,7 @@ def process_variables(
         "AWS_LAMBDA_FUNCTION_NAME": spec.function_name,
         "AWS_LAMBDA_FUNCTION_VERSION": spec.version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start" if spec.snap_start else "on-demand",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start" if spec.snap_start else spec.initialization_type,
         **_log_names(spec, log_stream),
         "TMPDIR": locations.scratch,
         **({"AWS_LAMBDA_RUNTIME_API": locations.runtime_api} if locations.runtime_api else {}),

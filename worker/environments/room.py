@@ -34,6 +34,11 @@ class Room:
     def may_start(self) -> bool:
         return self.starts < self.limits.starts
 
+    @property
+    def may_start_ahead(self) -> bool:
+        """Whether one may start that nobody waits for: half of the starts are left for who waits."""
+        return self.starts < max(1, self.limits.starts // 2)
+
     def has(self, memory_mb: int) -> bool:
         """Whether so much is free."""
         return self.used_mb + memory_mb <= self.limits.memory_mb

@@ -22,6 +22,7 @@ from broker.caller import Caller
 from broker.code_store import CodeStore
 from broker.function_logs import RedisFunctionLogs
 from broker.layer_store.memory_store import MemoryLayerStore
+from broker.provisioning.memory_store import MemoryProvisioningStore
 from broker.redis_broker.broker import RedisBroker
 from broker.registry.redis_registry import RedisRegistry
 from broker.settings import Settings
@@ -54,6 +55,7 @@ class RunningGateway:
         self.registry = RedisRegistry(settings.redis_url, settings.namespace)
         self.logs = RedisFunctionLogs(settings.redis_url, settings.namespace)
         self.triggers = RedisTriggerStore(settings.redis_url, settings.namespace)
+        self.provisioning = MemoryProvisioningStore()
         self.readiness = Readiness(self.broker)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -128,6 +130,7 @@ class RunningGateway:
             code_store=CodeStore(self.settings),
             function_logs=self.logs,
             layers=MemoryLayerStore(),
+            provisioning=self.provisioning,
             trigger_store=self.triggers,
             directory=self.directory,
             caller=Caller(self.broker, inbox, self.registry, self.settings),

@@ -117,7 +117,6 @@ def test_an_unknown_route_is_an_unknown_operation(gateway: RunningGateway) -> No
     ("operation", "request_"),
     [
         ("list_code_signing_configs", {}),
-        ("get_provisioned_concurrency_config", {"FunctionName": "f", "Qualifier": "1"}),
         ("invoke_async", {"FunctionName": "f", "InvokeArgs": b"{}"}),
     ],
 )

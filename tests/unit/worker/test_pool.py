@@ -3,86 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from tests.unit.worker.manual_environments import ManualFactory, settle, spec
 from worker.environments.fleet import Place
-from worker.environments.interface import EnvironmentSpec, InitFailed, OnOutput, RunResult, Succeeded, Work
-from worker.environments.lifecycle import State, move
-from worker.environments.pool import NotStarted, Pool
+from worker.environments.interface import EnvironmentSpec, InitFailed
+from worker.environments.lifecycle import State
+from worker.environments.pool import Pool
 from worker.environments.room import NoRoom, PoolLimits
+from worker.environments.turnover import NotStarted
 from worker.journal import Journal
-
-
-def spec(function_name: str = "f", memory_mb: int = 128) -> EnvironmentSpec:
-    return EnvironmentSpec(
-        function_name,
-        "$LATEST",
-        f"arn:{function_name}",
-        "python3.11",
-        "a.b",
-        3,
-        memory_mb,
-        512,
-        {},
-        Path("/"),
-        "r",
-        "g",
-    )
-
-
-class ManualEnvironment:
-    """An environment whose start the test finishes by hand."""
-
-    def __init__(self, made_for: EnvironmentSpec, on_gone: Callable[[], None]) -> None:
-        self.spec = made_for
-        self.state = State.STARTING
-        self.log_stream = "stream"
-        self.init_duration_ms = 1.0
-        self.on_gone = on_gone
-        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.stopped = False
-
-    async def start(self) -> None:
-        await self.started
-        self.state = move(self.state, State.IDLE)
-
-    async def run(self, work: Work) -> RunResult:
-        return RunResult(Succeeded(work.payload), 1.0, 30)
-
-    def freeze(self) -> None:
-        if self.state is State.IDLE:
-            self.state = move(self.state, State.FROZEN)
-
-    def is_frozen(self) -> bool:
-        return self.state is State.FROZEN
-
-    async def stop(self) -> None:
-        self.stopped = True
-        self.state = State.GONE
-
-
-class ManualFactory:
-    def __init__(self) -> None:
-        self.made: list[ManualEnvironment] = []
-        self.exhausted = False
-
-    def runtimes(self) -> tuple[str, ...]:
-        return ()
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    def create(
-        self, made_for: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]
-    ) -> ManualEnvironment:
-        if self.exhausted:
-            raise OSError("too many open files")
-        self.made.append(ManualEnvironment(made_for, on_gone))
-        return self.made[-1]
 
 
 @pytest.fixture
@@ -101,11 +32,6 @@ def pool_of(
         return Journal(lambda function, stream, text: None, made_for.function_name)
 
     return Pool(factory, PoolLimits(memory_mb, starts, keep_alive, enough_busy), journal)
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 async def warm(

@@ -1,0 +1,195 @@
+"""Keeps this worker's share of provisioned concurrency: look what is asked for, plan with the others, do it.
+
+Twice a second the keeper tells the fleet what this worker holds and hears what the others hold; from that and
+the registry every worker makes the same plan. When a worker dies, its announcement lapses and the others
+share anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from broker.errors import BrokerError, FunctionNotFound
+from broker.provisioning.interface import ProvisioningStore
+from broker.provisioning.model import Announcement, Holding
+from broker.registry.interface import Registry
+from broker.registry.provisioned import Demand, demands
+from worker.environments.interface import EnvironmentSpec
+from worker.environments.pool import Pool
+from worker.environments.provision import Provision
+from worker.environments.room import NoRoom
+from worker.environments.turnover import NotStarted
+from worker.functions import Functions
+from worker.provisioning.plan import Plan, kept, plan, planned_in_all
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.5
+ANNOUNCED_MS = 3_000
+"""How long the others count on a worker that says no more."""
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 60.0
+"""After an init that failed; each further failure doubles the pause."""
+PROVISIONABLE = 0.75
+"""Share of a worker's memory for provisioned environments; the rest stays for what nobody foresaw."""
+
+INIT_FAILURE = "FUNCTION_ERROR_INIT_FAILURE"
+"""As AWS says it where a function's own init fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a worker is to the others."""
+
+    worker: str
+    memory_mb: int
+    runtimes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Job:
+    """One demand that this worker works for."""
+
+    demand: Demand
+    spec: EnvironmentSpec
+    provision: Provision = field(default_factory=Provision)
+    failure: str = ""
+    pause_seconds: float = FIRST_RETRY_SECONDS
+    retry_at: float | None = None
+
+    def holding(self) -> Holding:
+        provision, demand = self.provision, self.demand
+        return Holding(demand.key, provision.initialised, provision.available, demand.revision, self.failure)
+
+
+class Keeper:
+    """Run one in each worker; cancel it before the worker drains, so that others take over at once."""
+
+    def __init__(
+        self,
+        host: Host,
+        store: ProvisioningStore,
+        registry: Registry,
+        functions: Functions,
+        pool: Pool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._host = host
+        self._store = store
+        self._registry = registry
+        self._functions = functions
+        self._pool = pool
+        self._clock = clock
+        self._jobs: dict[str, Job] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                try:
+                    await self.tick()
+                except BrokerError as error:
+                    log.warning("provisioning_waits", extra={"reason": str(error)})
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            with contextlib.suppress(BrokerError):
+                await self._store.withdraw(self._host.worker)
+
+    async def tick(self) -> None:
+        """Look, tell, hear, plan, do. Raises BrokerUnavailable."""
+        wanted = await self._demands()
+        holdings = tuple(job.holding() for job in self._jobs.values())
+        said = Announcement(self._host.worker, _provisionable_mb(self._host), self._host.runtimes, holdings)
+        fleet = await self._store.announce(said, ANNOUNCED_MS)
+        planned = plan(wanted, fleet)
+        for key in self._jobs.keys() - {demand.key for demand in wanted}:
+            self._drop(self._jobs.pop(key))
+        for demand in wanted:
+            await self._follow(demand, planned, fleet)
+
+    async def _demands(self) -> list[Demand]:
+        wanted: list[Demand] = []
+        for name in await self._registry.provisioned_names():
+            with contextlib.suppress(FunctionNotFound):
+                wanted += demands(await self._registry.get(name))
+        return wanted
+
+    async def _follow(self, demand: Demand, planned: Plan, fleet: Sequence[Announcement]) -> None:
+        share = planned.get(self._host.worker, {}).get(demand.key, 0)
+        room = planned_in_all(planned, demand.key)
+        job = self._jobs.get(demand.key)
+        if job is None:
+            if not share and room == demand.count:
+                return
+            spec = await self._spec(demand)
+            if spec is None:
+                return
+            job = self._jobs[demand.key] = Job(demand, spec)
+        if job.demand.revision != demand.revision:
+            job.failure, job.retry_at, job.pause_seconds = "", None, FIRST_RETRY_SECONDS
+            job.provision.failure = None
+        job.demand = demand
+        others = _initialised_by_others(fleet, self._host.worker, demand.key)
+        self._work(job, kept(share, job.provision.initialised, demand.count, others))
+        if room < demand.count and not job.failure:
+            job.failure = _no_room(demand, room)
+
+    def _work(self, job: Job, count: int) -> None:
+        self._maybe_retry(job)
+        try:
+            job.provision = self._pool.provision(job.demand.key, job.spec, count)
+        except NoRoom as error:
+            job.failure = str(error)
+            return
+        if job.provision.failure is not None:
+            job.failure = _words(job.provision.failure)
+        elif job.provision.initialised >= count:
+            job.failure, job.pause_seconds = "", FIRST_RETRY_SECONDS
+
+    def _maybe_retry(self, job: Job) -> None:
+        now = self._clock()
+        if job.provision.failure is None:
+            return
+        if job.retry_at is None:
+            log.warning("not_provisioned", extra={"function": job.demand.key, "reason": job.failure})
+            job.retry_at = now + job.pause_seconds
+            job.pause_seconds = min(2 * job.pause_seconds, LAST_RETRY_SECONDS)
+        elif now >= job.retry_at:
+            job.provision.failure, job.retry_at = None, None
+
+    def _drop(self, job: Job) -> None:
+        self._pool.provision(job.demand.key, job.spec, 0)
+
+    async def _spec(self, demand: Demand) -> EnvironmentSpec | None:
+        """None where the function, or its code, is not to be had just now; the log says which."""
+        try:
+            function = await self._functions.find(demand.function_name, demand.config.version)
+        except (BrokerError, OSError) as error:
+            log.warning("not_provisioned", extra={"function": demand.key, "reason": str(error)})
+            return None
+        return function.spec if function.key == demand.key else None
+
+
+def _provisionable_mb(host: Host) -> int:
+    return int(host.memory_mb * PROVISIONABLE)
+
+
+def _initialised_by_others(fleet: Sequence[Announcement], worker: str, key: str) -> int:
+    others = [holding for said in fleet if said.worker != worker for holding in said.holdings]
+    return sum(holding.initialised for holding in others if holding.key == key)
+
+
+def _no_room(demand: Demand, room: int) -> str:
+    config = demand.config
+    return (
+        f"The workers have room for {room} of {demand.count} environments of {config.memory_mb} MB"
+        f" (runtime {config.runtime})"
+    )
+
+
+def _words(failure: Exception) -> str:
+    return INIT_FAILURE if isinstance(failure, NotStarted) else str(failure)
