@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -30,6 +31,15 @@ MOST_LOSSES = 4
 """A message whose workers died this often takes workers down: it is set aside."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a delivery's run went. `rest` lasts until extensions have done with it, too."""
+
+    verdict: Verdict
+    function: Function | None = None
+    rest: asyncio.Task[bytes] | None = None
+
+
 class Executor:
     """Runs deliveries; each call of `execute` handles one and settles it, whatever happens."""
 
@@ -50,12 +60,18 @@ class Executor:
         self._snapshots = snapshots
 
     async def execute(self, delivery: Delivery) -> None:
-        """Run the delivery and settle it. Cancelled (drain is over): hand it back and stop its run."""
+        """Run the delivery and settle it. Cancelled (drain is over): hand it back and stop its run.
+
+        Lasts until extensions, too, have done with the run, long after it was answered."""
+        rest = await self._execute(delivery)
+        if rest is not None:
+            await rest
+
+    async def _execute(self, delivery: Delivery) -> asyncio.Task[bytes] | None:
         try:
             if delivery.invocation.kind == "async":
-                await self._execute_async(delivery)
-            else:
-                await self._execute_sync(delivery)
+                return await self._execute_async(delivery)
+            return await self._execute_sync(delivery)
         except asyncio.CancelledError:
             await asyncio.shield(self._hand_back(delivery))
             raise
@@ -69,64 +85,67 @@ class Executor:
                 "execution_failed", extra={"request_id": delivery.invocation.request_id}, exc_info=True
             )
             await self._fail(delivery)
+        return None
 
-    async def _execute_sync(self, delivery: Delivery) -> None:
+    async def _execute_sync(self, delivery: Delivery) -> asyncio.Task[bytes] | None:
         invocation = delivery.invocation
         if now_ms() >= invocation.deadline_ms:
             await delivery.ack()
-            return
+            return None
         sink = StreamedResponse(self._broker, invocation) if invocation.takes_stream else None
-        verdict, function = await self._run(delivery, sink)
+        ran = await self._run(delivery, sink)
+        function = ran.function
         if function is not None and function.record.reserved_concurrency is not None:
             # Whoever calls again as soon as it is answered must find the slot free.
             await delivery.ack()
-            await self._answer(invocation, verdict, sink)
+            await self._answer(invocation, ran.verdict, sink)
         else:
-            await self._answer(invocation, verdict, sink)
+            await self._answer(invocation, ran.verdict, sink)
             delivery.ack_lazily()
+        return ran.rest
 
-    async def _execute_async(self, delivery: Delivery) -> None:
+    async def _execute_async(self, delivery: Delivery) -> asyncio.Task[bytes] | None:
         if delivery.invocation.sequel is not None:
             await self._settlement.go_on_telling(delivery)
-            return
+            return None
         if delivery.invocation.initialize:
             await self._snapshots.take(delivery)
-            return
+            return None
         if delivery.losses >= MOST_LOSSES:
             poison = of_platform(f"{delivery.losses} workers died while they held it")
             await self._settlement.give_up(delivery, "WorkersLost", poison)
-            return
-        verdict, function = await self._run(delivery)
-        record = function.record if function else None
+            return None
+        ran = await self._run(delivery)
+        verdict = ran.verdict
+        record = ran.function.record if ran.function else None
         if record is None and verdict.error_type == "ResourceNotFoundException":
             await self._settlement.give_up(delivery, "FunctionNotFound", verdict)
         elif verdict.unrun:
             await self._settlement.end_unrun(delivery, verdict, record)
         else:
             await self._settlement.settle(delivery, verdict, record)
+        return ran.rest
 
-    async def _run(
-        self, delivery: Delivery, sink: StreamedResponse | None = None
-    ) -> tuple[Verdict, Function | None]:
+    async def _run(self, delivery: Delivery, sink: StreamedResponse | None = None) -> Ran:
         invocation = delivery.invocation
         received_ns = self._tracing.now_ns()
         function: Function | None = None
         try:
             function = await self._functions.resolve(invocation)
             if invocation.kind == "async" and (unrun := self._settlement.unrun(delivery, function.record)):
-                return of_unrun(unrun), function
-            return await self._run_somewhere(function, invocation, received_ns, sink), function
+                return Ran(of_unrun(unrun), function)
+            return await self._run_somewhere(function, invocation, received_ns, sink)
         except NotStarted as error:
-            return _not_started(error, invocation), function
+            return Ran(_not_started(error, invocation), function)
         except FunctionNotFound as error:
-            return Verdict(str(error).encode(), "Platform", "ResourceNotFoundException"), None
+            return Ran(Verdict(str(error).encode(), "Platform", "ResourceNotFoundException"))
         except (BrokerError, NoRoom, OSError) as error:
             log.error("not_run", extra={"request_id": invocation.request_id, "reason": str(error)})
-            return of_platform(str(error)), function
+            return Ran(of_platform(str(error)), function)
 
     async def _run_somewhere(
         self, function: Function, invocation: Invocation, received_ns: int, sink: StreamedResponse | None
-    ) -> Verdict:
+    ) -> Ran:
         while True:
             place = await self._pool.acquire(function.key, function.spec)
             try:
@@ -141,7 +160,7 @@ class Executor:
         invocation: Invocation,
         received_ns: int,
         sink: StreamedResponse | None,
-    ) -> Verdict:
+    ) -> Ran:
         spec, journal = function.spec, place.journal
         request_id = invocation.request_id
         start_ms = place.environment.init_duration_ms if place.fresh else 0.0
@@ -161,18 +180,38 @@ class Executor:
             sink,
         )
         run_ms: float | None = None
+        unfinished = False
         try:
             result = await place.environment.run(work)
-            run_ms = result.own_ms or result.duration_ms
+            run_ms, unfinished = result.own_ms or result.duration_ms, result.unfinished
         finally:
-            self._pool.release(place, run_ms)
+            if not unfinished:
+                self._pool.release(place, run_ms)
         verdict = of_run(request_id, result.outcome)
         if verdict.log_note:
             journal.note(verdict.log_note)
         usage = Usage(result.duration_ms, init_ms, spec.memory_mb, result.max_memory_used_mb, restore_ms)
-        tail = journal.end(request_id, usage)
+        rest: asyncio.Task[bytes] | None = None
+        tail = b""
+        if unfinished:
+            rest = asyncio.create_task(self._rest(place, request_id, usage), name=f"rest-{request_id}")
+            if invocation.log_tail:
+                tail = await rest
+        else:
+            tail = journal.end(request_id, usage)
         self._tracing.record(invocation, spec, verdict, received_ns, started_ns, start_ms if fresh else None)
-        return replace(verdict, log_tail=tail) if tail else verdict
+        return Ran(replace(verdict, log_tail=tail) if tail else verdict, function, rest)
+
+    async def _rest(self, place: Place, request_id: str, usage: Usage) -> bytes:
+        """Wait for the extensions; what they take is billed as well. The tail of the log, if it was kept."""
+        try:
+            rest = await place.environment.rest()
+            if rest.failure is not None:
+                place.journal.note(of_run(request_id, rest.failure).log_note)
+            duration_ms = usage.duration_ms + rest.extensions_ms
+            return place.journal.end(request_id, replace(usage, duration_ms=duration_ms))
+        finally:
+            self._pool.release(place)
 
     async def _answer(
         self, invocation: Invocation, verdict: Verdict, sink: StreamedResponse | None = None

@@ -15,7 +15,15 @@ from worker.environments.error_documents import (
     TIMED_OUT,
     exit_message,
 )
-from worker.environments.interface import Exited, HandlerFailed, InitFailed, RunOutcome, Succeeded, TimedOut
+from worker.environments.interface import (
+    Exited,
+    ExtensionFailed,
+    HandlerFailed,
+    InitFailed,
+    RunOutcome,
+    Succeeded,
+    TimedOut,
+)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -44,6 +52,9 @@ def of_run(request_id: str, outcome: RunOutcome) -> Verdict:
         case Exited(cause):
             message = f"RequestId: {request_id} Error: {exit_message(cause)}"
             return _failed(EXIT_ERROR, message, f"{message}\n{EXIT_ERROR}\n")
+        case ExtensionFailed(error_type, cause):
+            message = f"RequestId: {request_id} Error: {cause}"
+            return _failed(error_type, message, f"{message}\n{error_type}\n")
     assert_never(outcome)
 
 
@@ -55,7 +66,8 @@ def of_failed_init(request_id: str, failure: InitFailed) -> Verdict:
         f"INIT_REPORT Init Duration: {failure.duration_ms:.2f} ms\tPhase: invoke\tStatus: error\t"
         f"Error Type: {failure.error_type}\n"
     )
-    if failure.error_type in (EXIT_ERROR, TIMED_OUT, INVALID_ENTRYPOINT):
+    platforms_own = failure.error_type in (EXIT_ERROR, TIMED_OUT, INVALID_ENTRYPOINT)
+    if platforms_own or failure.error_type.startswith("Extension."):
         message = f"RequestId: {request_id} Error: {_message(failure.document)}"
         return _failed(failure.error_type, message, f"{message}\n{failure.error_type}\n{note}")
     return Verdict(failure.document, "Unhandled", failure.error_type, note)

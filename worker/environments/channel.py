@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
 from typing import Protocol
 
 from worker.environments.interface import HandlerFailed, Succeeded, Work
+from worker.runtime_api.session import Session
 
 
 class ChannelListener(Protocol):
@@ -36,11 +36,11 @@ class RuntimeChannel(Protocol):
         """What the process inherits, if anything."""
 
     @property
-    def api_line(self) -> socket.socket | None:
-        """Over which the sandbox is to pass a listener of the process's own network, if it is to."""
+    def session(self) -> Session:
+        """What the runtime may say over HTTP; closed where it has another way."""
 
-    async def open(self) -> Mapping[str, str]:
-        """Make it; returns the environment variables by which the runtime finds it."""
+    def open(self) -> None:
+        """Be ready to hear the runtime."""
 
     def process_started(self) -> None:
         """The process has its own copy of `function_end`."""

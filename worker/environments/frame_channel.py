@@ -6,12 +6,12 @@ import asyncio
 import fcntl
 import socket
 import termios
-from collections.abc import Mapping
 
 import msgspec
 
 from worker.environments.channel import ChannelListener
 from worker.environments.interface import HandlerFailed, Succeeded, Work
+from worker.runtime_api.session import Session
 from worker.runtimes.python import frames
 
 RECEIVE_BYTES = 65_536
@@ -48,12 +48,14 @@ class FrameChannel:
         return self._function_end
 
     @property
-    def api_line(self) -> None:
-        """The runtime needs no network."""
+    def session(self) -> Session:
+        """The runtime says nothing over HTTP."""
+        session = Session(self._listener)
+        session.close()
+        return session
 
-    async def open(self) -> Mapping[str, str]:
+    def open(self) -> None:
         self._loop.add_reader(self._socket, self._receive)
-        return {}
 
     def process_started(self) -> None:
         self._function_end.close()

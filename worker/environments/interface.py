@@ -114,7 +114,14 @@ class Exited(msgspec.Struct, frozen=True):
     cause: str
 
 
-RunOutcome = Succeeded | HandlerFailed | TimedOut | Exited
+class ExtensionFailed(msgspec.Struct, frozen=True):
+    """An extension ended or gave up in the middle; `error_type` and `cause` as AWS words them."""
+
+    error_type: str
+    cause: str
+
+
+RunOutcome = Succeeded | HandlerFailed | TimedOut | Exited | ExtensionFailed
 
 
 class RunResult(msgspec.Struct, frozen=True):
@@ -125,6 +132,15 @@ class RunResult(msgspec.Struct, frozen=True):
     max_memory_used_mb: int
     own_ms: float = 0.0
     """What the runtime says the run took, without our delays; nobody is billed by it. 0: it does not say."""
+    unfinished: bool = False
+    """The environment is not free, or not gone, before `rest` has returned."""
+
+
+class Rest(msgspec.Struct, frozen=True):
+    """How long extensions worked after the runtime's answer, and what of them ended the environment."""
+
+    extensions_ms: float
+    failure: TimedOut | ExtensionFailed | None = None
 
 
 class InitFailed(Exception):
@@ -174,6 +190,10 @@ class Environment(Protocol):
         Cancelling destroys the environment. Raises NotRun when it died while it was idle and nobody had
         noticed yet; it is GONE then.
         """
+
+    async def rest(self) -> Rest:
+        """After an `unfinished` run: wait until its extensions have done with it (IDLE afterwards, within the
+        run's deadline) or the environment is GONE. Cancelling destroys the environment."""
 
     def freeze(self) -> None:
         """Let nothing of it run until the next `run`. Does nothing unless it is IDLE; FROZEN afterwards."""

@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from worker.environments import error_documents
 from worker.environments.channel import ChannelListener, RuntimeChannel
 from worker.environments.error_documents import error_document, exit_cause, exit_message
+from worker.environments.extensions import EndReason, Extensions
 from worker.environments.interface import (
     EnvironmentSpec,
     Exited,
+    ExtensionFailed,
     HandlerFailed,
     InitFailed,
     NotRun,
     OnOutput,
+    Rest,
     RunOutcome,
     RunResult,
     Succeeded,
@@ -28,6 +31,8 @@ from worker.environments.lifecycle import State, move
 from worker.environments.output_pipe import OutputPipe
 from worker.environments.peak_memory import PeakMemory, high_water_kb
 from worker.environments.reserved_variables import process_variables
+from worker.runtime_api.listener import RuntimeApiListener
+from worker.runtime_api.routes import Api
 from worker.runtimes.official.interface import Launch, OfficialRuntime
 from worker.sandbox.interface import (
     FailureKind,
@@ -79,17 +84,28 @@ class ProcessEnvironment:
         self._official = official
         self._loop = asyncio.get_running_loop()
         self._state = State.STARTING
+        self._on_output = on_output
+        self._extensions = Extensions(spec, on_output, self)
         self._output = OutputPipe(on_output)
         try:
             self._channel = make_channel(self)
         except OSError:
             self._output.close()
+            self._extensions.close()
             raise
+        api = Api(self._channel.session, self._extensions.session, spec)
+        self._listener = RuntimeApiListener(api, inside=sandbox.own_network)
         self._process: SandboxProcess | None = None
         self._init: asyncio.Future[None] = self._loop.create_future()
         # Whoever cancels `start` does not ask how init ended.
         self._init.add_done_callback(lambda init: init.cancelled() or init.exception())
+        self._runtime_ready = False
+        self._runtime_gone = asyncio.Event()
         self._answer: asyncio.Future[RunOutcome] | None = None
+        self._resting: asyncio.Future[TimedOut | ExtensionFailed | None] | None = None
+        self._extension_failure: ExtensionFailed | None = None
+        self._rest_since = 0.0
+        self._deadline = 0.0
         self._memory = PeakMemory()
         self._peak_kb = 0
         self._run_us = 0
@@ -127,13 +143,15 @@ class ProcessEnvironment:
             await self._init
         except InitFailed as error:
             error.duration_ms = (time.perf_counter() - started) * 1000
-            await self._destroy()
+            await self._destroy("failure")
             raise
         except BaseException:
             await self._destroy()
             raise
         finally:
             timer.cancel()
+            for extension in self._extensions.session.extensions:
+                self._on_output(extension.log_line.encode())
         self._init_duration_ms = (time.perf_counter() - started) * 1000
         if self._process is not None:
             self._process.initialized()
@@ -145,10 +163,13 @@ class ProcessEnvironment:
         self._state = move(self._state, State.BUSY)
         answer: asyncio.Future[RunOutcome] = self._loop.create_future()
         self._answer = answer
-        seconds_left = work.deadline_ms / 1000 - time.time()
+        self._deadline = work.deadline_ms / 1000
+        seconds_left = self._deadline - time.time()
         timer = self._loop.call_later(max(seconds_left, 0), self._run_timed_out)
         started = time.perf_counter()
         try:
+            if self._extensions.session.any:
+                self._extensions.invoke(work)
             self._channel.send(work)
             outcome = await answer
         except BaseException:
@@ -163,12 +184,51 @@ class ProcessEnvironment:
                 await self._destroy()
                 raise NotRun
         self._output.drain()
-        result = RunResult(outcome, (ended - started) * 1000, self._peak_mb(ended), self._run_us / 1000)
-        if isinstance(outcome, Succeeded | HandlerFailed) and self._destroying is None:
+        run_ms, peak_mb = (ended - started) * 1000, self._peak_mb(ended)
+        alive = isinstance(outcome, Succeeded | HandlerFailed) and self._destroying is None
+        if self._extensions.session.any:
+            unfinished = self._begin_rest(outcome, alive=alive)
+        elif alive:
             self._become_idle()
+            unfinished = False
         else:
             await self._destroy()
-        return result
+            unfinished = False
+        return RunResult(outcome, run_ms, peak_mb, self._run_us / 1000, unfinished)
+
+    def _begin_rest(self, outcome: RunOutcome, *, alive: bool) -> bool:
+        """With extensions the end of a run is not yet the end of its phase; False where it is."""
+        if alive and self._extensions.session.quiet:
+            self._extensions.drain_output()
+            self._become_idle()
+            return False
+        self._rest_since = time.perf_counter()
+        self._resting = self._loop.create_future()
+        if not alive:
+            self._begin_destroying("timeout" if isinstance(outcome, TimedOut) else "failure")
+        elif self._extension_failure is not None:
+            self._end_rest_badly()
+        return True
+
+    async def rest(self) -> Rest:
+        if self._resting is None:
+            raise RuntimeError("the last run is finished")
+        timer = self._loop.call_later(max(self._deadline - time.time(), 0), self._extensions_timed_out)
+        try:
+            failure = await self._resting
+            extensions_ms = (time.perf_counter() - self._rest_since) * 1000
+            self._extensions.drain_output()
+            if self._destroying is not None:
+                await self._destroy()
+            else:
+                self._become_idle()
+        except BaseException:
+            await self._destroy()
+            raise
+        finally:
+            timer.cancel()
+            self._resting = None
+        return Rest(extensions_ms, failure)
 
     def freeze(self) -> None:
         if self._state is State.IDLE and self._process is not None:
@@ -184,8 +244,31 @@ class ProcessEnvironment:
         await self._destroy()
 
     def runtime_ready(self) -> None:
-        if not self._init.done():
+        self._runtime_ready = True
+        self._extensions.session.close_registration()
+        self.extensions_quiet()
+
+    def extensions_registered(self) -> None:
+        self._extensions.let_runtime_start()
+
+    def extensions_quiet(self) -> None:
+        if self._resting is not None:
+            self._end_rest(None)
+        elif self._runtime_ready and self._extensions.session.quiet and not self._init.done():
             self._init.set_result(None)
+
+    def extension_reported(self, error_type: str) -> None:
+        self._loop.call_later(HANG_UP_SECONDS, self.extension_failed, error_type, "exit code 0")
+
+    def extension_failed(self, error_type: str, cause: str) -> None:
+        if self._state is State.STARTING:
+            self._fail_init(error_type, error_document(error_type, cause))
+        elif self._state in AT_REST:
+            self._die_idle()
+        elif self._state is State.BUSY:
+            self._extension_failure = ExtensionFailed(error_type, cause)
+            self._settle(self._extension_failure)
+            self._end_rest_badly()
 
     def runtime_init_failed(self, error_type: str, document: bytes) -> None:
         self._fail_init(error_type, document)
@@ -213,7 +296,8 @@ class ProcessEnvironment:
             self._loop.call_soon(self._die_idle)
 
     async def _start_process(self) -> None:
-        channel_variables = await self._channel.open()
+        self._channel.open()
+        channel_variables = self._listener.open()
         spec = ProcessSpec(
             runtime=self._spec.runtime,
             handler=self._spec.handler,
@@ -223,12 +307,13 @@ class ProcessEnvironment:
             variables=lambda seen: process_variables(self._spec, self._log_stream, seen, channel_variables),
             output=self._output.write_end,
             channel=self._channel.function_end,
-            api_line=self._channel.api_line,
+            api_line=self._listener.api_line,
             layers=self._spec.layers,
             command=self._command,
             image=self._spec.image.root if self._spec.image else None,
             working_directory=self._spec.image.working_directory if self._spec.image else "",
             runtime_directory=self._official.directory if self._official else None,
+            extensions=self._extensions.programs(self._log_stream, channel_variables),
         )
         try:
             self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)
@@ -236,6 +321,8 @@ class ProcessEnvironment:
             self._process_failed(error)
         self._output.process_started()
         self._channel.process_started()
+        self._listener.process_started()
+        self._extensions.process_started()
         if self._destroying is not None and self._process is not None:
             await self._process.kill()
 
@@ -256,6 +343,7 @@ class ProcessEnvironment:
 
     def _process_exited(self, code: int) -> None:
         self._exited = True
+        self._runtime_gone.set()
         self._channel.drain()
         cause = exit_cause(code)
         if not self._init.done():
@@ -263,6 +351,7 @@ class ProcessEnvironment:
             self._fail_init(error_documents.EXIT_ERROR, document)
         elif self._state is State.BUSY:
             self._settle(Exited(cause))
+            self._end_rest_badly()
         elif self._state in AT_REST:
             self._die_idle()
 
@@ -277,6 +366,20 @@ class ProcessEnvironment:
 
     def _run_timed_out(self) -> None:
         self._settle(TimedOut(self._spec.timeout_seconds))
+
+    def _extensions_timed_out(self) -> None:
+        if self._destroying is None:
+            self._begin_destroying("timeout")
+            self._end_rest(TimedOut(self._spec.timeout_seconds))
+
+    def _end_rest_badly(self) -> None:
+        if self._resting is not None:
+            self._begin_destroying("failure")
+            self._end_rest(self._extension_failure)
+
+    def _end_rest(self, failure: TimedOut | ExtensionFailed | None) -> None:
+        if self._resting is not None and not self._resting.done():
+            self._resting.set_result(failure)
 
     def _fail_init(self, error_type: str, document: bytes) -> None:
         if not self._init.done():
@@ -306,23 +409,28 @@ class ProcessEnvironment:
         of_main = 0 if self._peak_kb else high_water_kb(self._process.pid)
         return max(of_main, self._process.peak_memory_kb())
 
-    def _begin_destroying(self) -> asyncio.Task[None]:
+    def _begin_destroying(self, reason: EndReason = "spindown") -> asyncio.Task[None]:
         if self._destroying is None:
             self._state = move(self._state, State.STOPPING)
-            self._destroying = asyncio.create_task(self._destroy_all(), name="destroy environment")
+            self._destroying = asyncio.create_task(self._destroy_all(reason), name="destroy environment")
         return self._destroying
 
-    async def _destroy(self) -> None:
-        await asyncio.shield(self._begin_destroying())
+    async def _destroy(self, reason: EndReason = "spindown") -> None:
+        await asyncio.shield(self._begin_destroying(reason))
 
-    async def _destroy_all(self) -> None:
+    async def _destroy_all(self, reason: EndReason) -> None:
         # The channel last: a runtime that sees it close would complain in the function's log.
         if self._process is not None:
+            if self._extensions.session.any:
+                await self._extensions.shut_down(self._process, self._runtime_gone, reason)
             await self._process.kill()
         self._channel.close()
+        self._listener.close()
+        self._extensions.close()
         exit_document = error_document(error_documents.EXIT_ERROR, exit_message("signal: killed"))
         self._fail_init(error_documents.EXIT_ERROR, exit_document)
         self._settle(Exited("signal: killed"))
+        self._end_rest(None)
         self._output.drain()
         self._output.close()
         self._state = move(self._state, State.GONE)

@@ -7,7 +7,6 @@ import datetime
 import resource
 import secrets
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from broker.interface import IMAGES
@@ -87,7 +86,7 @@ class ProcessEnvironmentFactory:
     def _channel_for(self, runtime: str) -> Callable[[ChannelListener], RuntimeChannel]:
         if runtime.startswith("python"):
             return FrameChannel
-        return partial(HttpChannel, inside=self._sandbox.own_network)
+        return HttpChannel
 
     async def close(self) -> None:
         await asyncio.gather(*(environment.stop() for environment in list(self._environments)))

@@ -60,6 +60,31 @@ def _of_runtime(spec: EnvironmentSpec, locations: Locations) -> dict[str, str]:
     }
 
 
+NOT_FOR_EXTENSIONS = frozenset(
+    {
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_XRAY_CONTEXT_MISSING",
+        "AWS_XRAY_DAEMON_ADDRESS",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "_AWS_XRAY_DAEMON_ADDRESS",
+        "_AWS_XRAY_DAEMON_PORT",
+        "_HANDLER",
+    }
+)
+"""Variables of the runtime's process alone (AWS's documentation of the Extensions API)."""
+
+
+def extension_variables(
+    spec: EnvironmentSpec, log_stream: str, locations: Locations, channel: Mapping[str, str]
+) -> dict[str, str]:
+    """The whole environment of an extension's process."""
+    given = process_variables(spec, log_stream, locations, channel)
+    return {name: value for name, value in given.items() if name not in NOT_FOR_EXTENSIONS}
+
+
 def _defaults(locations: Locations, *, python: bool, node: str) -> dict[str, str]:
     """What a function may set otherwise."""
     runtime, task = locations.library or "/var/runtime", locations.task_root

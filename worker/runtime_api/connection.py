@@ -1,4 +1,4 @@
-"""One connection of a runtime: HTTP/1.1 in, with keep-alive, pipelining and chunked bodies."""
+"""One connection of a runtime or an extension: HTTP/1.1, with keep-alive, pipelining, chunked bodies."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import httptools
 
 from worker.environments.interface import ResponseSink, Work
 from worker.runtime_api import routes
+from worker.runtime_api.extension_session import Refused
+from worker.runtime_api.extensions import EVENT_NEXT_PATH, forbidden, identifier_of
 from worker.runtime_api.messages import PAYLOAD_LIMIT_BYTES, Request, invalid_transition, refusal
 from worker.runtime_api.next import next_answer
 from worker.runtime_api.response import MODE_HEADER, TRUNCATED, respond
-from worker.runtime_api.session import Session
 
 HEADER_LIMIT_BYTES = 4 << 20
 """The X-Ray cause of an error alone may take 1 MiB."""
@@ -31,8 +32,9 @@ BAD_REQUEST = refusal(HTTPStatus.BAD_REQUEST, "BadRequest", "This is not HTTP/1.
 class RuntimeConnection(asyncio.Protocol):
     """Parses requests and answers them in their order."""
 
-    def __init__(self, session: Session, connections: set[RuntimeConnection]) -> None:
-        self._session = session
+    def __init__(self, api: routes.Api, connections: set[RuntimeConnection]) -> None:
+        self._api = api
+        self._session = api.runtime
         self._connections = connections
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
@@ -53,6 +55,8 @@ class RuntimeConnection(asyncio.Protocol):
         self._connections.discard(self)
         self._transport = None
         self._session.hang_up(self._deliver)
+        if self._asked:
+            self._api.extensions.hang_up(self._deliver_event)
         if self._request.sink is not None and not self._complete:
             # Where the process has died, its exit says more.
             self._session.break_off(TRUNCATED)
@@ -137,14 +141,27 @@ class RuntimeConnection(asyncio.Protocol):
             if not self._session.next(self._deliver):
                 self._asked = False
                 self._write(invalid_transition(self._session.state.value, "next"))
+        elif request.path == EVENT_NEXT_PATH and request.method == b"GET":
+            self._await_event(request)
         else:
-            self._write(routes.answer(self._session, request))
+            self._write(routes.answer(self._api, request))
         if request.headers.get(b"connection", b"").lower() == b"close" and not self._asked:
             self._hang_up()
 
+    def _await_event(self, request: Request) -> None:
+        self._asked = True
+        try:
+            self._api.extensions.next(identifier_of(request), self._deliver_event)
+        except Refused as refused:
+            self._asked = False
+            self._write(forbidden(refused))
+
     def _deliver(self, work: Work) -> None:
+        self._deliver_event(next_answer(work))
+
+    def _deliver_event(self, answer: bytes) -> None:
         self._asked = False
-        self._write(next_answer(work))
+        self._write(answer)
         while self._waiting and not self._asked:
             self._answer(self._waiting.popleft())
 

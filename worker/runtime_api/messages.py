@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -34,7 +35,7 @@ class Request:
         return self.body_bytes > (PAYLOAD_LIMIT_BYTES if self.sink is None else STREAM_LIMIT_BYTES)
 
 
-def json_answer(status: HTTPStatus, document: dict[str, str], headers: str = "") -> bytes:
+def json_answer(status: HTTPStatus, document: Mapping[str, object], headers: str = "") -> bytes:
     """A whole HTTP response with a JSON body; `headers` are complete lines."""
     body = json.dumps(document).encode()
     head = (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from worker.environments.interface import ResponseSink
+from worker.environments.interface import EnvironmentSpec, ResponseSink
+from worker.runtime_api import extensions
 from worker.runtime_api.error import fail
-from worker.runtime_api.extensions import NOT_OFFERED, PREFIXES
+from worker.runtime_api.extension_session import ExtensionSession
 from worker.runtime_api.init_error import fail_init
 from worker.runtime_api.messages import INVALID_REQUEST_ID, NOT_FOUND, Request
 from worker.runtime_api.response import begin, respond
@@ -26,14 +28,25 @@ def sink_of(session: Session, request: Request) -> ResponseSink | None:
     return None
 
 
-def answer(session: Session, request: Request) -> bytes:
-    """The HTTP response to any call but `next`."""
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Whom one environment's calls concern: its runtime's session, its extensions'."""
+
+    runtime: Session
+    extensions: ExtensionSession
+    spec: EnvironmentSpec
+
+
+def answer(api: Api, request: Request) -> bytes:
+    """The HTTP response to any call that is answered at once."""
+    if request.path.startswith(extensions.PREFIX):
+        return extensions.answer(api.extensions, api.spec, request) or NOT_FOUND
     if request.method == b"POST":
         if request.path.startswith(INVOCATION_PREFIX):
-            return _answer_invocation(session, request)
+            return _answer_invocation(api.runtime, request)
         if request.path == INIT_ERROR_PATH:
-            return fail_init(session, request)
-    return NOT_OFFERED if request.path.startswith(PREFIXES) else NOT_FOUND
+            return fail_init(api.runtime, request)
+    return NOT_FOUND
 
 
 def _answer_invocation(session: Session, request: Request) -> bytes:

@@ -31,6 +31,21 @@ def bootstrap(locations: Locations) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtensionPrograms:
+    """Programs that run beside a process, in its sandbox: the files `names` in `extensions` below its layers.
+
+    They are started first. The process itself goes on when the worker says so over `line`, the far end of a
+    socket pair (SOCK_SEQPACKET; `inside/extension_host` has the messages). `output` is the write end of a
+    pipe for what they write. `variables` is called with the process's view of its directories.
+    """
+
+    names: Sequence[str]
+    variables: Callable[[Locations], Mapping[str, str]]
+    output: int
+    line: socket.socket
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """A process to start.
 
@@ -63,6 +78,7 @@ class ProcessSpec:
     runtime_directory: Path | None = None
     image: Path | None = None
     working_directory: str = "/"
+    extensions: ExtensionPrograms | None = None
 
 
 FailureKind = Literal["setup", "entrypoint", "working_directory"]
@@ -86,6 +102,9 @@ class SandboxProcess(Protocol):
 
     def initialized(self) -> None:
         """Init is over: from now on the processor's limit holds, as on Lambda."""
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process alone. Does nothing where it has ended."""
 
     def freeze(self) -> None:
         """Stop all of it until `thaw`. Does nothing where it has ended. Idempotent."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from worker.sandbox.inside.network import API_PORT, LOOPBACK
 from worker.sandbox.inside.network_filter import api_address
 from worker.sandbox.interface import (
+    Locations,
     OnExit,
     OnFailure,
     ProcessSpec,
@@ -126,6 +127,8 @@ class ProcessSandbox:
         self._processes[process.identifier] = process
         lines = [line.fileno() for line in (spec.channel, spec.api_line) if line is not None]
         descriptors = [spec.output, *lines]
+        if spec.extensions is not None:
+            descriptors += [spec.extensions.output, spec.extensions.line.fileno()]
         try:
             filtered = self._policy.network == "filtered"
             await connection.send(_start_request(process, spec, placement, filtered=filtered), descriptors)
@@ -285,6 +288,7 @@ def _start_request(
         "library": locations.library,
         "has_channel": spec.channel is not None,
         "has_api_line": spec.api_line is not None,
+        "extensions": _extensions(process, spec, locations),
         "layers": locations.layers,
         "variables": {**spec.variables(locations), **dict([process.mark.split("=", 1)])},
         "limits": {"memory_bytes": spec.memory_mb << 20, "processes": PROCESSES},
@@ -303,6 +307,14 @@ def _start_request(
             "image": spec.image is not None,
         },
     }
+
+
+def _extensions(process: ZygoteProcess, spec: ProcessSpec, locations: Locations) -> dict[str, object] | None:
+    if spec.extensions is None:
+        return None
+    paths = [f"{locations.layers}/extensions/{name}" for name in spec.extensions.names]
+    mark = dict([process.mark.split("=", 1)])
+    return {"paths": paths, "variables": {**spec.extensions.variables(locations), **mark}}
 
 
 def _data_limit_bytes(process: ZygoteProcess, spec: ProcessSpec) -> int:

@@ -51,8 +51,14 @@ class ZygoteProcess:
             request = {"request": "limit_cpu", "group": self._group, "processors": self.processors}
             self.slot.ask(request)
 
+    def signal(self, number: int) -> None:
+        """To the main process."""
+        if self.pid and not self._ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
     def freeze(self) -> None:
-        """The group's freezer; without groups, the main process is stopped and its threads with it."""
+        """The group's freezer; without groups, the main process's process group is stopped."""
         if not self._frozen and not self._ended and self.pid:
             self._frozen = True
             self._set_frozen()
@@ -69,7 +75,7 @@ class ZygoteProcess:
             if self.slot.cgroups is not None:
                 self.slot.cgroups.freeze(self._group, frozen=self._frozen)
             elif self.pid:
-                os.kill(self.pid, signal.SIGSTOP if self._frozen else signal.SIGCONT)
+                os.killpg(self.pid, signal.SIGSTOP if self._frozen else signal.SIGCONT)
 
     def peak_memory_kb(self) -> int:
         """Of the group; 0 without groups."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from worker.environments.interface import EnvironmentSpec, OnOutput, RunResult, Succeeded, Work
+from worker.environments.interface import EnvironmentSpec, OnOutput, Rest, RunResult, Succeeded, Work
 from worker.environments.lifecycle import State, move
 
 
@@ -45,6 +45,9 @@ class ManualEnvironment:
 
     async def run(self, work: Work) -> RunResult:
         return RunResult(Succeeded(work.payload), 1.0, 30)
+
+    async def rest(self) -> Rest:
+        return Rest(0.0)
 
     def freeze(self) -> None:
         if self.state is State.IDLE:

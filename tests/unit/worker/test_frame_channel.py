@@ -57,7 +57,7 @@ class Line:
 async def line() -> AsyncIterator[Line]:
     heard = Heard()
     channel = FrameChannel(heard)
-    await channel.open()
+    channel.open()
     function = channel.function_end.dup()
     channel.process_started()
     yield Line(channel, heard, function)

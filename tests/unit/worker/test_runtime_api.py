@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.runtime_api_calls import Caller, NobodyListens, environment_spec, post
 from tests.waiting import until
 from worker.environments.interface import HandlerFailed, Succeeded, Work
+from worker.runtime_api import routes
+from worker.runtime_api.extension_session import ExtensionSession
 from worker.runtime_api.listener import RuntimeApiListener
 from worker.runtime_api.session import Session
 
@@ -38,56 +41,17 @@ class Heard:
 
 
 @dataclass
-class Answer:
-    """A parsed HTTP response."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def error_type(self) -> str:
-        error_type: str = json.loads(self.body)["errorType"]
-        return error_type
-
-
-@dataclass
-class Runtime:
-    """A runtime's connection."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    def say(self, data: bytes) -> None:
-        self.writer.write(data)
-
-    async def hear(self) -> Answer:
-        lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
-        body = await self.reader.readexactly(int(headers["content-length"]))
-        return Answer(int(lines[0].split()[1]), headers, body)
-
-    async def call(self, data: bytes) -> Answer:
-        self.say(data)
-        async with asyncio.timeout(10):
-            return await self.hear()
-
-    async def post(self, path: str, body: bytes = b"{}", headers: str = "") -> Answer:
-        return await self.call(post(path, body, headers))
-
-
-@dataclass
 class Api:
     """An open Runtime API."""
 
     session: Session
     heard: Heard
     address: str
-    runtimes: list[Runtime] = field(default_factory=list)
+    runtimes: list[Caller] = field(default_factory=list)
 
-    async def connect(self) -> Runtime:
+    async def connect(self) -> Caller:
         host, _, port = self.address.partition(":")
-        self.runtimes.append(Runtime(*await asyncio.open_connection(host, int(port), limit=1 << 24)))
+        self.runtimes.append(Caller(*await asyncio.open_connection(host, int(port), limit=1 << 24)))
         return self.runtimes[-1]
 
     async def hang_up(self) -> None:
@@ -96,7 +60,7 @@ class Api:
             with suppress(ConnectionError):
                 await runtime.writer.wait_closed()
 
-    async def running(self) -> Runtime:
+    async def running(self) -> Caller:
         """A runtime that has got the run `id-1`."""
         runtime = await self.connect()
         runtime.say(NEXT)
@@ -111,8 +75,10 @@ class Api:
 async def api() -> AsyncIterator[Api]:
     heard = Heard()
     session = Session(heard)
-    listener = RuntimeApiListener(session)
-    api = Api(session, heard, await listener.open())
+    api_of_runtime = routes.Api(session, ExtensionSession(NobodyListens()), environment_spec())
+    listener = RuntimeApiListener(api_of_runtime)
+    address = listener.open()["AWS_LAMBDA_RUNTIME_API"]
+    api = Api(session, heard, address)
     yield api
     await api.hang_up()
     listener.close()
@@ -120,11 +86,6 @@ async def api() -> AsyncIterator[Api]:
 
 def work_of(request_id: str, payload: bytes = b'{"a":1}', **details: Any) -> Work:
     return Work(request_id, payload, 1_795_000_000_000, "arn:aws:lambda:x:1:function:f", **details)
-
-
-def post(path: str, body: bytes = b"{}", headers: str = "") -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
 
 
 def of_invocation(request_id: str, call: str) -> str:
@@ -364,10 +325,7 @@ async def test_a_callers_texts_cannot_add_headers(api: Api) -> None:
 @pytest.mark.parametrize(
     ("request_line", "status"),
     [
-        ("POST /2020-01-01/extension/register", 403),
-        ("GET /2020-01-01/extension/event/next", 403),
-        ("PUT /2020-08-15/logs", 403),
-        ("PUT /2022-07-01/telemetry", 403),
+        ("POST /2020-01-01/extension/unknown", 404),
         ("GET /2018-06-01/runtime/invocation/id-1/response", 404),
         ("POST /2018-06-01/runtime/invocation/id-1/unknown", 404),
         ("GET /", 404),
@@ -460,7 +418,7 @@ class TestStreamedResponses:
         return Sink()
 
     @pytest.fixture
-    async def runtime(self, api: Api, sink: Sink) -> Runtime:
+    async def runtime(self, api: Api, sink: Sink) -> Caller:
         runtime = await api.connect()
         runtime.say(NEXT)
         await until(lambda: ("ready",) in api.heard.events)
@@ -469,7 +427,7 @@ class TestStreamedResponses:
         return runtime
 
     async def test_bytes_reach_the_sink_before_the_response_ends(
-        self, api: Api, runtime: Runtime, sink: Sink
+        self, api: Api, runtime: Caller, sink: Sink
     ) -> None:
         runtime.say(STREAMING + chunk(b"one"))
         await until(lambda: sink.taken == b"one")
@@ -479,14 +437,14 @@ class TestStreamedResponses:
         assert sink.taken == b"one two"
         assert api.heard.events[1:] == [("answered", Succeeded(b""))]
 
-    async def test_trailers_make_it_a_failure(self, api: Api, runtime: Runtime, sink: Sink) -> None:
+    async def test_trailers_make_it_a_failure(self, api: Api, runtime: Caller, sink: Sink) -> None:
         document = b'{"errorType":"Oops","errorMessage":"m"}'
         trailers = b"0\r\nLambda-Runtime-Function-Error-Type: Oops\r\n"
         trailers += b"Lambda-Runtime-Function-Error-Body: " + base64.b64encode(document) + b"\r\n\r\n"
         assert (await runtime.call(STREAMING + chunk(b"begun") + trailers)).status == 202
         assert api.heard.events[1:] == [("answered", HandlerFailed("Oops", document))]
 
-    async def test_a_full_sink_holds_the_runtime_up(self, runtime: Runtime, sink: Sink) -> None:
+    async def test_a_full_sink_holds_the_runtime_up(self, runtime: Caller, sink: Sink) -> None:
         sink.has_room = False
         runtime.say(STREAMING + chunk(b"x"))
         await until(lambda: bool(sink.resume))
@@ -504,13 +462,13 @@ class TestStreamedResponses:
         assert (await runtime.call(STREAMING + chunk(b"one") + chunk(b" two") + END)).status == 202
         assert api.heard.events[1:] == [("answered", Succeeded(b"one two"))]
 
-    async def test_a_response_of_another_run_reaches_nobody(self, runtime: Runtime, sink: Sink) -> None:
+    async def test_a_response_of_another_run_reaches_nobody(self, runtime: Caller, sink: Sink) -> None:
         answer = await runtime.call(STREAMING.replace(b"id-1", b"id-2") + chunk(b"x") + END)
         assert answer.status == 400
         assert not sink.taken
 
     async def test_an_error_beside_a_stream_is_out_of_turn(
-        self, api: Api, runtime: Runtime, sink: Sink
+        self, api: Api, runtime: Caller, sink: Sink
     ) -> None:
         runtime.say(STREAMING + chunk(b"one"))
         await until(lambda: sink.taken == b"one")
@@ -518,9 +476,7 @@ class TestStreamedResponses:
         assert (await other.post("/2018-06-01/runtime/invocation/id-1/error")).status == 403
         assert (await runtime.call(END)).status == 202
 
-    async def test_a_stream_that_breaks_off_is_truncated(
-        self, api: Api, runtime: Runtime, sink: Sink
-    ) -> None:
+    async def test_a_stream_that_breaks_off_is_truncated(self, api: Api, runtime: Caller, sink: Sink) -> None:
         runtime.say(STREAMING + chunk(b"one"))
         await until(lambda: sink.taken == b"one")
         runtime.writer.close()
@@ -530,7 +486,7 @@ class TestStreamedResponses:
         assert outcome.error_type == "Runtime.TruncatedResponse"
 
     async def test_a_runtime_that_breaks_off_may_ask_for_more_at_once(
-        self, api: Api, runtime: Runtime, sink: Sink
+        self, api: Api, runtime: Caller, sink: Sink
     ) -> None:
         runtime.say(STREAMING + chunk(b"one"))
         await until(lambda: sink.taken == b"one")
@@ -543,7 +499,7 @@ class TestStreamedResponses:
             assert (await other.hear()).status == 200
 
     async def test_more_than_the_limit_is_refused(
-        self, api: Api, runtime: Runtime, sink: Sink, monkeypatch: pytest.MonkeyPatch
+        self, api: Api, runtime: Caller, sink: Sink, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("worker.runtime_api.messages.STREAM_LIMIT_BYTES", 1000)
         assert (await runtime.call(STREAMING + chunk(b"x" * 1001))).status == 413

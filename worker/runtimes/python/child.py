@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ...sandbox.inside.confine import Confinement, confine, prepare
+from ...sandbox.inside.extension_host import ExtensionPrograms, start_extensions
 from ...sandbox.inside.isolation import Isolation
 from .encoding import Encoding
 from .function_log import FunctionLog, flush_streams, open_streams
@@ -59,14 +60,18 @@ class Child:
     def run(self, request: dict[str, Any], descriptors: list[int], zygote_pid: int) -> int:
         """Become the function; returns its exit status, or never (exec, SystemExit).
 
-        Descriptors: the output, the channel and the Runtime API's line where the request has them, the trees.
+        Descriptors: the output; where the request has them the channel, the Runtime API's line, output and
+        line of extensions; the trees.
         """
         try:
             if self._unprepared is not None:
                 raise self._unprepared
-            output, channel, api_line, trees = _named(request, descriptors)
+            output, channel, api_line, extension_ends, trees = _named(request, descriptors)
             confinement = Confinement(**request["confinement"])
             confine(self._isolation, confinement, zygote_pid, trees, api_line)
+            if extension_ends:
+                programs = ExtensionPrograms(**request["extensions"])
+                start_extensions(self._isolation, programs, *extension_ends)
             function_end = _arrange_descriptors(output, channel)
             _set_environment(request["variables"])
         except OSError as error:
@@ -126,12 +131,15 @@ class Child:
             flush_streams()
 
 
-def _named(request: dict[str, Any], descriptors: list[int]) -> tuple[int, int | None, int | None, list[int]]:
+def _named(
+    request: dict[str, Any], descriptors: list[int]
+) -> tuple[int, int | None, int | None, list[int], list[int]]:
     rest = list(descriptors)
     output = rest.pop(0)
     channel = rest.pop(0) if request["has_channel"] else None
     api_line = rest.pop(0) if request["has_api_line"] else None
-    return output, channel, api_line, rest
+    extension_ends = [rest.pop(0), rest.pop(0)] if request["extensions"] else []
+    return output, channel, api_line, extension_ends, rest
 
 
 def _arrange_descriptors(output: int, channel: int | None) -> socket.socket | None:
