@@ -21,6 +21,7 @@ from worker.sandbox.interface import Sandbox
 Kind = Literal["python", "awslambdaric", "bootstrap"]
 
 FUNCTIONS = Path(__file__).parent / "contract" / "functions"
+EXTENSION = (FUNCTIONS / "extension.py").read_text()
 FUNCTION_ARN = "arn:aws:lambda:eu-central-1:123456789012:function:tried"
 PYTHON_RUNTIME = f"python3.{sys.version_info.minor}"
 WHOLE_PROCESSOR_MB = 1769
@@ -77,6 +78,16 @@ class Workbench:
             _install_awslambdaric(root)
         return root
 
+    def layers_with_extensions(self, *names: str, text: str = EXTENSION) -> Path:
+        """Layers whose extensions are programs with this `text`."""
+        directory = self.directory / f"layers-{time.monotonic_ns()}" / "extensions"
+        directory.mkdir(mode=0o755, parents=True)
+        directory.parent.chmod(0o755)
+        for name in names:
+            (directory / name).write_text(text)
+            (directory / name).chmod(0o755)
+        return directory.parent
+
     def make(
         self,
         handler: str,
@@ -87,6 +98,7 @@ class Workbench:
         memory_mb: int = WHOLE_PROCESSOR_MB,
         variables: Mapping[str, str] | None = None,
         image: ContainerImage | None = None,
+        layers: Path | None = None,
     ) -> Tried:
         """An environment that has not been started."""
         spec = EnvironmentSpec(
@@ -103,6 +115,7 @@ class Workbench:
             region="eu-central-1",
             log_group="/aws/lambda/tried",
             image=image,
+            layers=layers,
         )
         output, gone = bytearray(), asyncio.Event()
         environment = self.factory.create(spec, output.extend, gone.set)

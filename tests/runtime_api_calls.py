@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from worker.environments.interface import EnvironmentSpec
+from worker.environments.interface import EnvironmentSpec, HandlerFailed, Succeeded
 
 
 @dataclass
@@ -52,6 +52,12 @@ class Caller:
         return await self.call(post(path, body, headers))
 
 
+async def connected(address: str) -> Caller:
+    """A new connection to `host:port`."""
+    host, _, port = address.partition(":")
+    return Caller(*await asyncio.open_connection(host, int(port), limit=1 << 24))
+
+
 def post(path: str, body: bytes = b"{}", headers: str = "") -> bytes:
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
@@ -61,16 +67,39 @@ def get(path: str, headers: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode()
 
 
-class NobodyListens:
-    """A listener whom extensions do not concern."""
+@dataclass
+class Heard:
+    """A listener that notes what it is told."""
 
-    def extensions_registered(self) -> None: ...
+    events: list[tuple[object, ...]] = field(default_factory=list)
 
-    def extensions_quiet(self) -> None: ...
+    def runtime_ready(self) -> None:
+        self.events.append(("ready",))
 
-    def extension_reported(self, error_type: str) -> None: ...
+    def runtime_init_failed(self, error_type: str, document: bytes) -> None:
+        self.events.append(("init failed", error_type, document))
 
-    def extension_failed(self, error_type: str, cause: str) -> None: ...
+    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int, run_us: int) -> None:
+        self.events.append(("answered", outcome))
+
+
+@dataclass
+class HeardOfExtensions:
+    """The same for extensions."""
+
+    events: list[tuple[str, ...]] = field(default_factory=list)
+
+    def extensions_registered(self) -> None:
+        self.events.append(("registered",))
+
+    def extensions_quiet(self) -> None:
+        self.events.append(("quiet",))
+
+    def extension_reported(self, error_type: str) -> None:
+        self.events.append(("reported", error_type))
+
+    def extension_failed(self, error_type: str, cause: str) -> None:
+        self.events.append(("failed", error_type, cause))
 
 
 def environment_spec() -> EnvironmentSpec:

@@ -194,7 +194,7 @@ async def test_children_of_every_sort_die_with_their_environment(
     if ending == "stop":
         await tried.environment.stop()
     elif ending == "time-out":
-        await tried.run(seconds=0)
+        await tried.run(json.dumps(token).encode(), seconds=0)  # takes longer than no time
     else:
         await bench.factory.close()
 

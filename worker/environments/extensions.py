@@ -104,10 +104,14 @@ class Extensions:
 
 def _names(spec: EnvironmentSpec) -> list[str]:
     """Every file in /opt/extensions, as on AWS: one that cannot be executed is an error, not passed over."""
-    if spec.layers is None:
+    root = spec.layers if spec.image is None else spec.image.root
+    if root is None:
+        return []
+    directory = root / ("extensions" if spec.image is None else "opt/extensions")
+    if not directory.resolve().is_relative_to(root.resolve()):
         return []
     try:
-        with os.scandir(spec.layers / "extensions") as entries:
+        with os.scandir(directory) as entries:
             return sorted(entry.name for entry in entries if entry.is_file())
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -99,3 +99,12 @@ def use_temporary_files(event: Any, context: Any) -> Any:
         file.write("x")
         file.seek(0)
         return len(file.read())
+
+
+def tell_of_termination(event: Any, context: Any) -> Any:
+    def leave(*_: Any) -> None:
+        os.write(1, b"runtime terminated\n")
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    return "set"

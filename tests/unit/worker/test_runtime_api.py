@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.runtime_api_calls import Caller, NobodyListens, environment_spec, post
+from tests.runtime_api_calls import (
+    Caller,
+    Heard,
+    HeardOfExtensions,
+    connected,
+    environment_spec,
+    post,
+)
 from tests.waiting import until
 from worker.environments.interface import HandlerFailed, Succeeded, Work
 from worker.runtime_api import routes
@@ -25,22 +32,6 @@ LIMIT_BYTES = 6_291_556
 
 
 @dataclass
-class Heard:
-    """A listener that notes what it is told."""
-
-    events: list[tuple[object, ...]] = field(default_factory=list)
-
-    def runtime_ready(self) -> None:
-        self.events.append(("ready",))
-
-    def runtime_init_failed(self, error_type: str, document: bytes) -> None:
-        self.events.append(("init failed", error_type, document))
-
-    def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int, run_us: int) -> None:
-        self.events.append(("answered", outcome))
-
-
-@dataclass
 class Api:
     """An open Runtime API."""
 
@@ -50,8 +41,7 @@ class Api:
     runtimes: list[Caller] = field(default_factory=list)
 
     async def connect(self) -> Caller:
-        host, _, port = self.address.partition(":")
-        self.runtimes.append(Caller(*await asyncio.open_connection(host, int(port), limit=1 << 24)))
+        self.runtimes.append(await connected(self.address))
         return self.runtimes[-1]
 
     async def hang_up(self) -> None:
@@ -75,7 +65,7 @@ class Api:
 async def api() -> AsyncIterator[Api]:
     heard = Heard()
     session = Session(heard)
-    api_of_runtime = routes.Api(session, ExtensionSession(NobodyListens()), environment_spec())
+    api_of_runtime = routes.Api(session, ExtensionSession(HeardOfExtensions()), environment_spec())
     listener = RuntimeApiListener(api_of_runtime)
     address = listener.open()["AWS_LAMBDA_RUNTIME_API"]
     api = Api(session, heard, address)
