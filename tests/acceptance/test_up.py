@@ -20,7 +20,7 @@ from tests.acceptance.processes import until_gone
 from tests.live_system import LiveSystem, Role
 
 CODE = "def handler(event, context):\n    return 'on'\n"
-SLOW = "import time\n\ndef handler(event, context):\n    time.sleep(2)\n    return 'done'\n"
+SLOW = "import time\n\ndef handler(event, context):\n    time.sleep(6)\n    return 'done'\n"
 
 Start = Callable[..., LiveSystem]
 
@@ -104,7 +104,7 @@ def test_what_runs_at_the_signal_is_finished(
 ) -> None:
     system = start()
     shell = CommandLine(data_dir)
-    shell.run("deploy", write_function(SLOW), "--handler", "app.handler", "--name", "f", "--timeout", "10")
+    shell.run("deploy", write_function(SLOW), "--handler", "app.handler", "--name", "f", "--timeout", "20")
     shell.run("invoke", "f")
     command = [str(PROGRAM), "invoke", "f", "--data-dir", str(data_dir)]
     with subprocess.Popen(
