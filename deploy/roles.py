@@ -40,6 +40,7 @@ class UpOptions:
     local_aws: LocalAws | None = None
     """Services of AWS to bring along."""
     isolation: IsolationChoice = AUTOMATIC
+    image_directories: tuple[Path, ...] = ()
 
     @property
     def endpoint_url(self) -> str:
@@ -76,7 +77,8 @@ def triggers_child(options: UpOptions) -> ChildSpec:
 def gateway_child(options: UpOptions) -> ChildSpec:
     """The gateway, which finds the credentials as we do."""
     arguments = ("gateway", "--host", options.host, "--port", str(options.port))
-    return _role("gateway", arguments, options, _environ(options))
+    images = [each for path in options.image_directories for each in ("--image-directory", str(path))]
+    return _role("gateway", (*arguments, *images), options, _environ(options))
 
 
 def _environ(options: UpOptions) -> dict[str, str]:

@@ -41,9 +41,10 @@ def default_runtime() -> str:
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def defaults_of_new(account_id: str) -> FunctionSettings:
-    """What a new function gets where nothing else is said."""
-    return FunctionSettings(runtime=default_runtime(), role=f"arn:aws:iam::{account_id}:role/lightswitch")
+def defaults_of_new(account_id: str, *, image: bool = False) -> FunctionSettings:
+    """What a new function, of a zip or of an image, gets where nothing else is said."""
+    runtime = None if image else default_runtime()
+    return FunctionSettings(runtime=runtime, role=f"arn:aws:iam::{account_id}:role/lightswitch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,12 @@ class RolledOut:
 
 
 def roll_out(
-    client: Any, name: str, code: bytes, wanted: FunctionSettings, defaults: FunctionSettings
+    client: Any, name: str, code: Mapping[str, Any], wanted: FunctionSettings, defaults: FunctionSettings
 ) -> RolledOut:
     """Create the function, with `defaults` where nothing is wanted, or update its code and settings.
 
-    Returns when it can be invoked. Raises DeployError and botocore's ClientError.
+    `code` is a FunctionCode of the API. Returns when the function can be invoked. Raises DeployError and
+    botocore's ClientError.
     """
     try:
         client.get_function_configuration(FunctionName=name)
@@ -68,16 +70,18 @@ def roll_out(
     return _update(client, name, code, wanted.members())
 
 
-def _create(client: Any, name: str, code: bytes, members: Mapping[str, Any]) -> RolledOut:
-    if "Handler" not in members:
+def _create(client: Any, name: str, code: Mapping[str, Any], members: Mapping[str, Any]) -> RolledOut:
+    if "ImageUri" in code:
+        members = {**members, "PackageType": "Image"}
+    elif "Handler" not in members:
         raise DeployError(f"{name} is new: say where its code starts, e.g. --handler app.handler")
-    answer = client.create_function(FunctionName=name, Code={"ZipFile": code}, **members)
+    answer = client.create_function(FunctionName=name, Code=code, **members)
     client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig=WAIT)
     return RolledOut("created", answer["FunctionArn"])
 
 
-def _update(client: Any, name: str, code: bytes, members: Mapping[str, Any]) -> RolledOut:
-    answer = client.update_function_code(FunctionName=name, ZipFile=code)
+def _update(client: Any, name: str, code: Mapping[str, Any], members: Mapping[str, Any]) -> RolledOut:
+    answer = client.update_function_code(FunctionName=name, **code)
     _until_updated(client, name)
     if members:
         client.update_function_configuration(FunctionName=name, **members)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -27,6 +28,7 @@ from broker.trigger_store.directory import Directory
 from broker.trigger_store.interface import TriggerStore
 from gateway.auth import Credentials, SignatureVerifier
 from gateway.code_links import CodeLinks
+from gateway.container_images.intake import ImageIntake
 from gateway.errors import ApiError
 from gateway.function_urls.address import read_address
 from gateway.function_urls.function_urls import FunctionUrls
@@ -82,6 +84,8 @@ class Parts:
     """Serves the same with a streamed response."""
     function_urls: FunctionUrls
     """Serves what `read_address` finds to be a function URL."""
+    image_directories: Sequence[Path] = ()
+    """Where container images may come from."""
 
 
 def create_app(parts: Parts) -> AsgiApp:
@@ -100,6 +104,7 @@ def create_app(parts: Parts) -> AsgiApp:
         code_links=links,
         layers=parts.layers,
         provisioning=parts.provisioning,
+        images=ImageIntake(parts.code_store, parts.image_directories, settings.data_dir),
         trigger_store=parts.trigger_store,
         directory=parts.directory,
         aws_clients=Clients(settings.endpoint_urls),

@@ -117,4 +117,5 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
             invoke=invoke,
             invoke_stream=InvokeStream(invoke.calls, verifier, spans),
             function_urls=FunctionUrls(invoke.calls, registry, verifier, spans, settings.account_id),
+            image_directories=options.image_directories,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +16,5 @@ class GatewayOptions:
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     drain_seconds: float = 20.0
     """After SIGTERM: how long callers that already wait may go on waiting for their replies."""
+    image_directories: tuple[Path, ...] = ()
+    """Where container images may come from; none: from nowhere."""

@@ -91,7 +91,7 @@ class LayoutBuilder:
             "config": dict(run or {}),
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_digest(each)}" for each in layers]},
         }
-        stored = [gzip.compress(each, mtime=0) if compressed else each for each in layers]
+        stored = [gzip.compress(each, 1, mtime=0) if compressed else each for each in layers]
         manifest = {
             "schemaVersion": 2,
             "config": self._blob(json.dumps(config).encode(), f"{OCI}.config.v1+json"),

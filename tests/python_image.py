@@ -19,14 +19,16 @@ LEFT_OUT = frozenset(
 
 
 @cache
-def python_layer() -> bytes:
-    """A layer with /usr/bin/python3; skips the test where Debian's is missing."""
+def python_layer(*extensions: Path) -> bytes:
+    """A layer with /usr/bin/python3 and the libraries that `extensions` need; skips the test where Debian's
+    Python is missing."""
     if not INTERPRETER.is_file():
         pytest.skip(f"{INTERPRETER} is missing: it becomes part of a container image")
     program = INTERPRETER.resolve()
     library = Path(f"/usr/lib/{program.name}")
     programs = [program, *library.glob("lib-dynload/*.so")]
-    files = {program, *_shared_libraries(programs), *_standard_library(library)}
+    libraries = _shared_libraries([*programs, *extensions])
+    files = {program, *libraries, *_standard_library(library)}
     members = [Member(str(path), path.read_bytes(), path.stat().st_mode & 0o777) for path in sorted(files)]
     return layer(
         directory("usr/lib"),

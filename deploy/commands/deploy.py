@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,7 +31,8 @@ def parse_variables(pairs: Iterable[str]) -> dict[str, str] | None:
 
 
 @click.command("deploy")
-@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.argument("folder", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option("--image", metavar="URI", help="A container image instead of FOLDER, e.g. oci:/images/shop:v1.")
 @click.option("--handler", help="Where the code starts, e.g. app.handler (needed for a new function).")
 @click.option("--name", help="Function name.  [default: the folder's name]")
 @click.option("--runtime", help="e.g. python3.12, provided.al2023.  [default: this Python's]")
@@ -40,7 +42,8 @@ def parse_variables(pairs: Iterable[str]) -> dict[str, str] | None:
 @click.option("--role", help="ARN of the function's role.")
 @client_options
 def command(
-    folder: Path,
+    folder: Path | None,
+    image: str | None,
     handler: str | None,
     name: str | None,
     runtime: str | None,
@@ -53,6 +56,9 @@ def command(
 ) -> None:
     """Zip FOLDER, create or update a function from it, and wait until it can be invoked.
 
+    With --image (and --name) the function runs a container image, which lies on the gateway's machine where
+    its --image-directory allows it: oci:PATH[:TAG], docker-archive:PATH[:NAME:TAG] or dir:PATH.
+
     Prints the function's ARN. Of a function that exists, what is not given stays as it is.
     """
     from deploy.lambda_client import reaching
@@ -60,10 +66,17 @@ def command(
     from deploy.rollout import FunctionSettings, defaults_of_new, roll_out
 
     wanted = FunctionSettings(handler, runtime, role, timeout_seconds, memory_mb, parse_variables(variables))
-    defaults = defaults_of_new(Settings.from_environ().account_id)
-    name = name or function_name_of(folder)
-    code = package(folder)
+    defaults = defaults_of_new(Settings.from_environ().account_id, image=image is not None)
+    code: dict[str, Any]
+    if image is not None and folder is None and name:
+        code, described = {"ImageUri": image}, f"image {image}"
+    elif image is None and folder is not None:
+        zipped = package(folder)
+        code, described = {"ZipFile": zipped}, f"{len(zipped)} bytes of code"
+        name = name or function_name_of(folder)
+    else:
+        raise click.UsageError("give a FOLDER, or --image URI together with --name NAME")
     with reaching(find_endpoint(endpoint_url, data_dir)) as client:
         done = roll_out(client, name, code, wanted, defaults)
-    click.echo(f"{done.action} {name} ({len(code)} bytes of code)", err=True)
+    click.echo(f"{done.action} {name} ({described})", err=True)
     click.echo(done.arn)

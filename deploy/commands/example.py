@@ -30,7 +30,7 @@ def command(endpoint_url: str | None, data_dir: Path | None) -> None:
     wanted = FunctionSettings(handler="app.handler")
     defaults = defaults_of_new(Settings.from_environ().account_id)
     with reaching(find_endpoint(endpoint_url, data_dir)) as client:
-        done = roll_out(client, NAME, zip_folder(folder), wanted, defaults)
+        done = roll_out(client, NAME, {"ZipFile": zip_folder(folder)}, wanted, defaults)
         click.echo(f"{done.action} {done.arn}")
         for temperature in ("first", "warm"):
             started = time.perf_counter()

@@ -8,7 +8,12 @@ from pathlib import Path
 import click
 
 from broker.settings import Settings
-from deploy.commands.options import DEFAULT_PORT, data_dir_option, redis_url_option
+from deploy.commands.options import (
+    DEFAULT_PORT,
+    data_dir_option,
+    image_directory_option,
+    redis_url_option,
+)
 
 
 @click.command("gateway")
@@ -16,9 +21,17 @@ from deploy.commands.options import DEFAULT_PORT, data_dir_option, redis_url_opt
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--drain-seconds", type=click.FloatRange(0), default=20.0, show_default=True,
               help="How long callers may still wait for replies after SIGTERM.")  # fmt: skip
+@image_directory_option
 @data_dir_option
 @redis_url_option
-def command(port: int, host: str, drain_seconds: float, data_dir: Path | None, redis_url: str | None) -> int:
+def command(
+    port: int,
+    host: str,
+    drain_seconds: float,
+    image_directories: tuple[Path, ...],
+    data_dir: Path | None,
+    redis_url: str | None,
+) -> int:
     """Run one gateway process. SIGTERM drains it.
 
     Keys: $LIGHTSWITCH_ACCESS_KEY_ID and $LIGHTSWITCH_SECRET_ACCESS_KEY, else those of the data directory,
@@ -41,4 +54,4 @@ def command(port: int, host: str, drain_seconds: float, data_dir: Path | None, r
         key_id, secret = settings.function_credentials
         credentials[key_id] = secret
     favour_throughput()
-    return run(settings, GatewayOptions(host, port, credentials, drain_seconds))
+    return run(settings, GatewayOptions(host, port, credentials, drain_seconds, image_directories))

@@ -37,6 +37,18 @@ def redis_url_option(command: Command) -> Command:
     )(command)
 
 
+def image_directory_option(command: Command) -> Command:
+    """`--image-directory DIR`, repeatable."""
+    return click.option(
+        "--image-directory",
+        "image_directories",
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+        help="Directory of the gateway's machine that container images may come from; repeatable."
+        "  [default: none, no images]",
+    )(command)
+
+
 def client_options(command: Command) -> Command:
     """`--endpoint-url` and `--data-dir`: which system to talk to."""
     endpoint_url = click.option(

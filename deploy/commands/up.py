@@ -9,7 +9,12 @@ import click
 
 from broker.settings import Settings
 from deploy.commands.isolation import IsolationChoice, isolation_options
-from deploy.commands.options import DEFAULT_PORT, data_dir_option, redis_url_option
+from deploy.commands.options import (
+    DEFAULT_PORT,
+    data_dir_option,
+    image_directory_option,
+    redis_url_option,
+)
 
 
 def default_workers() -> int:
@@ -31,6 +36,7 @@ def default_workers() -> int:
               help="Port of these services; 0 takes a free one.")  # fmt: skip
 @click.option("--example", is_flag=True, help="Deploy and invoke an example function when it is ready.")
 @click.option("--stop-with-parent", is_flag=True, help="Stop when the process that started this one ends.")
+@image_directory_option
 @isolation_options
 @data_dir_option
 @redis_url_option
@@ -43,6 +49,7 @@ def command(
     local_aws_port: int,
     example: bool,
     stop_with_parent: bool,
+    image_directories: tuple[Path, ...],
     isolation: str,
     min_isolation: str,
     network: str,
@@ -76,6 +83,7 @@ def command(
             embedded=not (redis_url or os.environ.get("LIGHTSWITCH_REDIS_URL")),
             example=example,
             local_aws=new_local_aws(local_aws_port) if with_local_aws else None,
+            image_directories=image_directories,
             isolation=IsolationChoice(isolation, min_isolation, network, allow_network, share),
         )
     )

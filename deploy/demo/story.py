@@ -86,7 +86,7 @@ class Story:
             environment={"THUMBNAILS": "thumbnails", "TOPIC_ARN": topic_arn},
         )
         client = self._client("lambda", self._endpoint.url)
-        roll_out(client, FUNCTION, package, wanted, defaults_of_new(account_id))
+        roll_out(client, FUNCTION, {"ZipFile": package}, wanted, defaults_of_new(account_id))
         self._say(f"deployed function {FUNCTION} with Pillow in its package ({len(package) >> 10:,} KB)")
 
     def _add_trigger(self) -> None:

@@ -71,8 +71,6 @@ async def _fetch(context: Context, source: Mapping[str, Any]) -> bytes:
 
 
 def _refuse_unsupported(source: Mapping[str, Any]) -> None:
-    if source.get("ImageUri"):
-        raise not_supported("Functions from container images (ImageUri) are not supported yet.")
     if source.get("SourceKMSKeyArn"):
         raise not_supported("SourceKMSKeyArn is not supported yet.")
     if source.get("S3ObjectStorageMode") == "REFERENCE":

@@ -11,6 +11,7 @@ from typing import Any
 
 from broker.invocation import LATEST
 from broker.registry.model import FunctionConfig
+from gateway.lambda_api.image_functions import describe_image_config
 from gateway.lambda_api.qualifiers import FunctionNames
 
 CREATING: Mapping[str, str] = {
@@ -36,7 +37,7 @@ def describe(names: FunctionNames, name: str, config: FunctionConfig, qualifier:
     return {
         **outline(names, name, config, qualifier),
         **_state(config),
-        "RuntimeVersionConfig": {"RuntimeVersionArn": _runtime_version(names, config.runtime)},
+        "RuntimeVersionConfig": _runtime_version(names, config.runtime),
     }
 
 
@@ -45,7 +46,7 @@ def outline(names: FunctionNames, name: str, config: FunctionConfig, qualifier: 
     return {
         "FunctionName": name,
         "FunctionArn": names.arn(name, qualifier),
-        "Runtime": config.runtime,
+        "Runtime": config.runtime or None,
         "Role": config.role,
         "Handler": config.handler or None,
         "CodeSize": config.code_size,
@@ -63,6 +64,7 @@ def outline(names: FunctionNames, name: str, config: FunctionConfig, qualifier: 
         "Architectures": list(config.architectures),
         "EphemeralStorage": {"Size": config.ephemeral_storage_mb},
         "SnapStart": _snap_start(config),
+        "ImageConfigResponse": describe_image_config(config),
         "Layers": [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in config.layers] or None,
         "LoggingConfig": _extra(
             config, "LoggingConfig", {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"}
@@ -118,5 +120,8 @@ def _extra(config: FunctionConfig, member: str, default: Mapping[str, Any]) -> d
     return {**default, **(json.loads(bytes(raw)) if raw is not None else {})}
 
 
-def _runtime_version(names: FunctionNames, runtime: str) -> str:
-    return f"arn:aws:lambda:{names.region}::runtime:{hashlib.sha256(runtime.encode()).hexdigest()}"
+def _runtime_version(names: FunctionNames, runtime: str) -> dict[str, str] | None:
+    if not runtime:
+        return None
+    digest = hashlib.sha256(runtime.encode()).hexdigest()
+    return {"RuntimeVersionArn": f"arn:aws:lambda:{names.region}::runtime:{digest}"}

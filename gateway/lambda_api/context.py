@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import IO, Protocol
 
 from broker.interface import Broker
 from broker.layer_store.interface import LayerStore
@@ -13,6 +13,7 @@ from broker.settings import Settings
 from broker.trigger_store.directory import Directory
 from broker.trigger_store.interface import TriggerStore
 from gateway.code_links import CodeLinks
+from gateway.container_images.intake import ImageIntake
 from gateway.lambda_api.qualifiers import FunctionNames
 from gateway.lambda_api.runtimes import Runtimes
 from triggers.aws_calls.client import Clients
@@ -26,6 +27,9 @@ class CodeStore(Protocol):
 
     async def get(self, digest: str) -> bytes:
         """The package. Raises CodeNotFound, CodeCorrupt."""
+
+    async def put_layer(self, digest: str, layer: IO[bytes]) -> None:
+        """Keep an image's layer, which was found to have that digest."""
 
 
 class ObjectReader(Protocol):
@@ -49,6 +53,7 @@ class Context:
     code_links: CodeLinks
     layers: LayerStore
     provisioning: ProvisioningStore
+    images: ImageIntake
     trigger_store: TriggerStore
     directory: Directory
     """Of the same store."""

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.lambda_api.destinations import check_dead_letter_queue
 from gateway.lambda_api.errors import invalid_parameter, not_supported
+from gateway.lambda_api.image_functions import image_config_of
 
 ENVIRONMENT_BYTES = 4096
 
@@ -55,7 +56,6 @@ _REFUSED = (
     "CodeSigningConfigArn",
     "DurableConfig",
     "FileSystemConfigs",
-    "ImageConfig",
     "KMSKeyArn",
     "PublishTo",
     "RuntimeConfig",
@@ -74,6 +74,8 @@ def settings_of(request: Mapping[str, Any]) -> dict[str, Any]:
         fields["architectures"] = tuple(request["Architectures"])
     if "Environment" in request:
         fields["environment"] = _environment(request["Environment"].get("Variables", {}))
+    if "ImageConfig" in request:
+        fields["image_config"] = image_config_of(request["ImageConfig"])
     if "SnapStart" in request:
         fields["snap_start"] = request["SnapStart"].get("ApplyOn") == "PublishedVersions"
     if "DeadLetterConfig" in request:
@@ -90,8 +92,6 @@ def echoed(request: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
 
 def refuse_unsupported(request: Mapping[str, Any]) -> None:
     """Raises ApiError (501) naming the first member that asks for something not built yet."""
-    if request.get("PackageType", "Zip") != "Zip":
-        raise not_supported("PackageType Image is not supported yet; deploy a zip package.")
     for member in _REFUSED:
         if _asks_for_something(request.get(member)):
             raise not_supported(f"{member} is not supported yet.")

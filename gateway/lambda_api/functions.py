@@ -9,7 +9,7 @@ from broker.invocation import LATEST
 from broker.registry import changes
 from broker.registry.model import FunctionConfig, FunctionRecord
 from gateway.lambda_api import configuration
-from gateway.lambda_api.code_sources import StoredCode, read_code, store_code
+from gateway.lambda_api.code_sources import read_code, store_code
 from gateway.lambda_api.context import Context
 from gateway.lambda_api.errors import conflict, invalid_parameter
 from gateway.lambda_api.function_layers import check_unzipped_size, used_layers
@@ -21,6 +21,12 @@ from gateway.lambda_api.function_settings import (
     settings_of,
 )
 from gateway.lambda_api.function_urls import forget_urls
+from gateway.lambda_api.image_functions import (
+    check_image_settings,
+    check_zip_settings,
+    new_image,
+    updated_image,
+)
 from gateway.lambda_api.paging import Keyed, page
 from gateway.lambda_api.snap_start import initialize
 from gateway.lambda_api.targets import named_function, resolved
@@ -34,15 +40,13 @@ async def create_function(context: Context, request: Request) -> Result:
     """The code is read, checked and stored first, so that what the registry shows can run at once."""
     name, _ = named_function(context, request, qualified=False)
     fields = settings_of(request)
-    check_handler(request.get("Runtime", ""), request.get("Handler", ""))
     check_snap_start(request.get("Runtime", ""), fields.get("snap_start", False))
-    await context.runtimes.check(request["Runtime"])
-    await _refuse_existing(context, name)
-    layers = await used_layers(context, request.get("Layers", ()))
-    code = await store_code(context, request["Code"])
-    await check_unzipped_size(context, code.digest, layers)
-    fields["layers"] = layers
-    record = changes.tag(_new_record(name, fields, code, request), request.get("Tags", {}))
+    if request.get("PackageType") == "Image":
+        await _refuse_existing(context, name)
+        code = await new_image(context, request)
+    else:
+        code = await _new_zip(context, name, request)
+    record = changes.tag(_new_record(name, {**fields, **code}, request), request.get("Tags", {}))
     qualifier = LATEST
     if request.get("Publish"):
         record, qualifier = changes.publish_version(record, **_publication())
@@ -62,10 +66,7 @@ async def get_function(context: Context, request: Request) -> Result:
     reserved = record.reserved_concurrency
     return {
         "Configuration": configuration.describe(context.names, name, config, qualifier),
-        "Code": {
-            "RepositoryType": "S3",
-            "Location": context.code_links.link(context.base_url, config.code_digest),
-        },
+        "Code": _code_location(context, config),
         "Tags": record.tags or None,
         "Concurrency": None if reserved is None else {"ReservedConcurrentExecutions": reserved},
     }
@@ -87,12 +88,12 @@ async def update_function_code(context: Context, request: Request) -> Result:
     name, _ = named_function(context, request, qualified=False)
     refuse_unsupported(request)
     current = (await context.registry.get(name)).latest
+    if current.image is not None:
+        members = await updated_image(context, request, current)
+    else:
+        members = await _updated_zip(context, request, current)
     if request.get("DryRun"):
-        await read_code(context, request)
         return await get_function_configuration(context, {"FunctionName": name})
-    code = await store_code(context, request)
-    await check_unzipped_size(context, code.digest, current.layers)
-    members = dict(code.members)
     if "Architectures" in request:
         members["architectures"] = tuple(request["Architectures"])
     return await _update_latest(context, name, request, members)
@@ -102,6 +103,10 @@ async def update_function_configuration(context: Context, request: Request) -> R
     name, _ = named_function(context, request, qualified=False)
     members = settings_of(request)
     current = (await context.registry.get(name)).latest
+    if current.image is not None:
+        check_image_settings(request)
+    else:
+        check_zip_settings(request)
     runtime = request.get("Runtime", current.runtime)
     check_snap_start(runtime, members.get("snap_start", current.snap_start))
     if "Runtime" in request or "Handler" in request:
@@ -205,13 +210,46 @@ async def _record_or_none(context: Context, name: str) -> FunctionRecord | None:
         return None
 
 
-def _new_record(name: str, fields: dict[str, Any], code: StoredCode, request: Request) -> FunctionRecord:
+async def _new_zip(context: Context, name: str, request: Request) -> dict[str, Any]:
+    """Fields of FunctionConfig for a new function of a zip, whose code is stored. Raises ApiError."""
+    check_zip_settings(request)
+    check_handler(request.get("Runtime", ""), request.get("Handler", ""))
+    await context.runtimes.check(request["Runtime"])
+    await _refuse_existing(context, name)
+    layers = await used_layers(context, request.get("Layers", ()))
+    code = await store_code(context, request["Code"])
+    await check_unzipped_size(context, code.digest, layers)
+    return {**code.members, "layers": layers}
+
+
+async def _updated_zip(context: Context, request: Request, current: FunctionConfig) -> dict[str, Any]:
+    check_zip_settings(request)
+    if request.get("DryRun"):
+        await read_code(context, request)
+        return {}
+    code = await store_code(context, request)
+    await check_unzipped_size(context, code.digest, current.layers)
+    return dict(code.members)
+
+
+def _code_location(context: Context, config: FunctionConfig) -> Result:
+    if config.image is not None:
+        return {
+            "RepositoryType": "ECR",
+            "ImageUri": config.image.uri,
+            "ResolvedImageUri": config.image.resolved_uri,
+        }
+    link = context.code_links.link(context.base_url, config.code_digest)
+    return {"RepositoryType": "S3", "Location": link}
+
+
+def _new_record(name: str, fields: dict[str, Any], request: Request) -> FunctionRecord:
     latest = FunctionConfig(
         version=LATEST,
         last_modified=configuration.timestamp(),
         revision_id=configuration.new_revision(),
         extra=echoed(request),
-        **{"handler": "", **fields, **code.members},
+        **{"runtime": "", "handler": "", **fields},
     )
     return FunctionRecord(name=name, generation=0, latest=latest)
 

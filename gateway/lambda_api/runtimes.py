@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from broker.interface import Broker
+from broker.interface import IMAGES, Broker
 from gateway.lambda_api.errors import invalid_parameter
 
 
@@ -24,6 +24,18 @@ class Runtimes:
                 f" set: [{', '.join(sorted(available))}] or be a valid ARN"
             )
 
+    async def check_images(self) -> None:
+        """Raises ApiError where workers are alive, but none that can run container images."""
+        announced = await self._announced()
+        if announced and IMAGES not in announced:
+            raise invalid_parameter(
+                "PackageType Image needs a worker with isolation L3 or L2, and no worker that is alive has"
+                " it; `lightswitch doctor` says on a worker's machine what is missing"
+            )
+
     async def _available(self) -> frozenset[str]:
+        return await self._announced() - {IMAGES} or self._known
+
+    async def _announced(self) -> frozenset[str]:
         alive = [worker.runtimes for worker in await self._broker.workers() if worker.alive]
-        return frozenset(runtime for runtimes in alive for runtime in runtimes) or self._known
+        return frozenset(runtime for runtimes in alive for runtime in runtimes)

@@ -9,16 +9,30 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.command_line import CommandLine
+from tests.acceptance.go_build import built_greeter
 from tests.live_system import LiveSystem
 
 WriteFunction = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
-def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
+def image_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the shared system takes container images from."""
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="session")
+def shared_system(tmp_path_factory: pytest.TempPathFactory, image_directory: Path) -> Iterator[LiveSystem]:
     variables = {"LIGHTSWITCH_RETRY_STEP_SECONDS": "0.2"}
-    with LiveSystem(tmp_path_factory.mktemp("system") / "data", variables=variables) as system:
+    arguments = ("--image-directory", str(image_directory))
+    with LiveSystem(tmp_path_factory.mktemp("system") / "data", arguments, variables) as system:
         yield system
+
+
+@pytest.fixture(scope="session")
+def greeter() -> bytes:
+    """A handler written with aws-lambda-go, built."""
+    return built_greeter()
 
 
 @pytest.fixture

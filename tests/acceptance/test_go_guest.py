@@ -2,35 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-from pathlib import Path
-
-import pytest
-
-from tests.acceptance.download_cache import download_cache
 from tests.acceptance.functions import call, failing_call
 from tests.deployment_packages import package
 from tests.live_system import LiveSystem
-
-SOURCE = Path(__file__).parent / "guests" / "go_greeter"
-
-
-@pytest.fixture(scope="module")
-def greeter() -> bytes:
-    """The built program. Its module and the compiler's results stay in a cache."""
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("go is not installed")
-    program = download_cache("go") / "bootstrap"
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
-    fetched = subprocess.run([go, "mod", "download"], cwd=SOURCE, env=environment, capture_output=True)
-    if fetched.returncode != 0:
-        pytest.skip(f"aws-lambda-go cannot be downloaded: {fetched.stderr.decode()[-300:]}")
-    build = [go, "build", "-ldflags=-s -w", "-o", str(program), "."]
-    subprocess.run(build, cwd=SOURCE, env=environment, check=True)
-    return program.read_bytes()
 
 
 def test_a_handler_of_aws_lambda_go_answers_and_fails_as_on_lambda(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import stat
 import uuid
 from pathlib import Path
@@ -126,3 +127,24 @@ async def test_a_bucket_that_does_not_exist_is_named(
     store = CodeStore(settings("s3://no-such-bucket", AWS_ENDPOINT_URL=s3_server.url))
     with pytest.raises((CodeStoreUnavailable, CodeNotFound), match="s3://no-such-bucket"):
         await store.put(PACKAGE)
+
+
+async def test_a_layer_of_an_image_is_written_to_a_file(store: CodeStore, tmp_path: Path) -> None:
+    layer = bytes(range(256)) * 50_000
+    digest = hashlib.sha256(layer).hexdigest()
+    for _ in range(2):
+        await store.put_layer(digest, io.BytesIO(layer))
+    await store.fetch_layer(digest, tmp_path / "fetched")
+    assert (tmp_path / "fetched").read_bytes() == layer
+    with pytest.raises(CodeNotFound, match=digest):
+        await store.get(digest)
+
+
+async def test_a_layer_that_is_another_than_its_digest_says_is_refused(
+    store: CodeStore, tmp_path: Path
+) -> None:
+    await store.put_layer(OTHER_DIGEST, io.BytesIO(b"damaged"))
+    with pytest.raises(CodeCorrupt, match=OTHER_DIGEST):
+        await store.fetch_layer(OTHER_DIGEST, tmp_path / "fetched")
+    with pytest.raises(CodeNotFound, match=DIGEST):
+        await store.fetch_layer(DIGEST, tmp_path / "missing")

@@ -57,6 +57,8 @@ class RunningGateway:
         self.triggers = RedisTriggerStore(settings.redis_url, settings.namespace)
         self.provisioning = MemoryProvisioningStore()
         self.readiness = Readiness(self.broker)
+        self.images = settings.data_dir / "images"
+        self.images.mkdir()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ready: Future[asyncio.AbstractEventLoop] = Future()
@@ -142,6 +144,7 @@ class RunningGateway:
             function_urls=FunctionUrls(
                 invoke.calls, self.registry, verifier, tracing, self.settings.account_id
             ),
+            image_directories=(self.images,),
         )
 
 
