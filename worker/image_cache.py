@@ -63,15 +63,30 @@ class ImageCache:
 
 async def _unpack(digest: str, layers: Path, root: Path) -> None:
     """In a process of its own: it takes seconds of Python, which would hold up every function's answer."""
-    command = (sys.executable, "-m", image_unpack.__name__, str(layers), str(root))
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    process = await _started(sys.executable, "-m", image_unpack.__name__, str(layers), str(root))
     try:
         said, _ = await process.communicate()
     except BaseException:
-        process.kill()
-        await process.wait()
+        await _end(process)
         raise
     if process.returncode == image_unpack.REFUSED:
         raise CodeCorrupt(f"image {digest} cannot be unpacked: {said.decode(errors='replace').strip()}")
     if process.returncode != 0:
         raise OSError(f"image {digest} cannot be unpacked: {said.decode(errors='replace').strip()}")
+
+
+async def _started(*command: str) -> asyncio.subprocess.Process:
+    """Cancelled while it starts, it is ended, too: event loops lose sight of it."""
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE), name="start unpacking"
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _end(await starting)
+        raise
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    process.kill()
+    await process.communicate()  # its pipe is closed then, too
