@@ -125,6 +125,7 @@ class LiveSystem:
         package: bytes,
         *,
         runtime: str = "python3.11",
+        handler: str = "app.handler",
         timeout_seconds: int = 60,
         **more: Any,
     ) -> None:
@@ -133,7 +134,7 @@ class LiveSystem:
             FunctionName=name,
             Runtime=runtime,
             Role=FUNCTION_ROLE,
-            Handler="app.handler",
+            Handler=handler,
             Code={"ZipFile": package},
             Timeout=timeout_seconds,
             **more,

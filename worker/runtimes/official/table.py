@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from worker.runtimes.java.client import JAVA_CLIENTS
 from worker.runtimes.official.interface import CannotInstall, OfficialClient, OfficialRuntime, install_whole
 from worker.runtimes.official.node import NODE_CLIENTS
 
-CLIENTS: tuple[OfficialClient, ...] = NODE_CLIENTS
+CLIENTS: tuple[OfficialClient, ...] = (*NODE_CLIENTS, *JAVA_CLIENTS)
 
 
 def installed(directory: Path) -> Mapping[str, OfficialRuntime]:

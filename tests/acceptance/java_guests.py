@@ -1,0 +1,121 @@
+"""Java functions for the tests: built once, with what they need from Maven Central, and kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.download_cache import download_cache
+from worker.runtimes.java.java_homes import find_java_homes
+from worker.runtimes.official.interface import CannotInstall
+from worker.runtimes.official.table import install, installed
+
+GUESTS = Path(__file__).parent / "guests"
+OLDEST_MAJOR = 17
+FETCHED_WITHIN_SECONDS = 180
+
+
+def add_java_runtime(runtime: str, data_dir: Path) -> str:
+    """Install AWS's client for `runtime`, once in the cache, then for the system over `data_dir`.
+
+    Why that is not possible here; empty where it is done, or was done before.
+    """
+    target = data_dir / "runtimes" / runtime
+    if target.is_dir():
+        return ""
+    if missing := missing_tools():
+        return missing
+    cache = download_cache("runtimes")
+    try:
+        client = install(runtime, cache)
+    except CannotInstall as error:
+        return str(error)
+    assert runtime in installed(cache)
+    shutil.copytree(client, target, symlinks=True)
+    return ""
+
+
+def missing_tools() -> str:
+    """Of what building Java functions takes; empty where nothing is missing."""
+    if shutil.which("mvn") is None:
+        return "no mvn on the PATH"
+    if not any(home.compiler.is_file() and home.major >= OLDEST_MAJOR for home in find_java_homes()):
+        return f"no JDK {OLDEST_MAJOR} or later"
+    return ""
+
+
+class JavaGuest:
+    """A project of `guests`: its classes by name, and the jars that it needs."""
+
+    def __init__(self, classes: dict[str, bytes], jars: dict[str, bytes]) -> None:
+        self.classes = classes
+        self.jars = jars
+
+    def package(self, without: str = "\0") -> bytes:
+        """A deployment package: classes at the root (but for those below `without`), jars in lib/."""
+        files = {name: code for name, code in self.classes.items() if not name.startswith(without)}
+        return _zip({**files, **{f"lib/{name}": code for name, code in self.jars.items()}})
+
+    def jar(self, below: str) -> bytes:
+        """A jar of the classes below a directory."""
+        return _zip({name: code for name, code in self.classes.items() if name.startswith(below)})
+
+
+def build_guest(name: str) -> JavaGuest:
+    """Skips the test where the tools or the registry are missing."""
+    if missing := missing_tools():
+        pytest.skip(missing)
+    project = GUESTS / name
+    directory = download_cache("java") / f"{name}-{_digest(project)}"
+    if not directory.is_dir():
+        unfinished = directory.with_name(f"unfinished-{directory.name}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _fetch(project, unfinished / "lib")
+        _compile(project, unfinished / "lib", unfinished / "classes")
+        unfinished.rename(directory)
+    classes = directory / "classes"
+    return JavaGuest(
+        {str(path.relative_to(classes)): path.read_bytes() for path in sorted(classes.rglob("*.class"))},
+        {path.name: path.read_bytes() for path in sorted((directory / "lib").glob("*.jar"))},
+    )
+
+
+def _fetch(project: Path, libraries: Path) -> None:
+    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={libraries}"]
+    command = ["mvn", "-q", "-B", "-f", str(project / "pom.xml"), *goal]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=FETCHED_WITHIN_SECONDS)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"Maven did not get what {project.name} needs within {FETCHED_WITHIN_SECONDS} s")
+    if done.returncode != 0:
+        pytest.skip(f"Maven could not get what {project.name} needs: {done.stdout[-500:]}")
+
+
+def _compile(project: Path, libraries: Path, classes: Path) -> None:
+    compilers = [home.compiler for home in find_java_homes() if home.compiler.is_file()]
+    options = ["-parameters", "--release", str(OLDEST_MAJOR), "-proc:none", "-cp", f"{libraries}/*"]
+    files = [str(path) for path in sorted((project / "src").rglob("*.java"))]
+    subprocess.run([str(compilers[0]), *options, "-d", str(classes), *files], check=True)
+
+
+def _digest(project: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(project.rglob("*")):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _zip(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            packing = zipfile.ZIP_STORED if name.endswith(".jar") else zipfile.ZIP_DEFLATED
+            archive.writestr(name, content, packing)
+    return buffer.getvalue()
