@@ -99,6 +99,7 @@ class Workbench:
         variables: Mapping[str, str] | None = None,
         image: ContainerImage | None = None,
         layers: Path | None = None,
+        snap_start: bool = False,
     ) -> Tried:
         """An environment that has not been started."""
         spec = EnvironmentSpec(
@@ -116,6 +117,7 @@ class Workbench:
             log_group="/aws/lambda/tried",
             image=image,
             layers=layers,
+            snap_start=snap_start,
         )
         output, gone = bytearray(), asyncio.Event()
         environment = self.factory.create(spec, output.extend, gone.set)

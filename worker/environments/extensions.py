@@ -34,7 +34,7 @@ class Extensions:
 
     def __init__(self, spec: EnvironmentSpec, on_output: OnOutput, listener: ExtensionsListener) -> None:
         self._spec = spec
-        self._names = _names(spec)
+        self._names = external_names(spec)
         self.session = ExtensionSession(listener)
         self._line = ExtensionLine(self) if self._names else None
         self._output = OutputPipe(on_output) if self._names else None
@@ -102,7 +102,7 @@ class Extensions:
             self._ended.set()
 
 
-def _names(spec: EnvironmentSpec) -> list[str]:
+def external_names(spec: EnvironmentSpec) -> list[str]:
     """Every file in /opt/extensions, as on AWS: one that cannot be executed is an error, not passed over."""
     root = spec.layers if spec.image is None else spec.image.root
     if root is None:

@@ -31,6 +31,7 @@ from worker.environments.lifecycle import State, move
 from worker.environments.output_pipe import OutputPipe
 from worker.environments.peak_memory import PeakMemory, high_water_kb
 from worker.environments.reserved_variables import process_variables
+from worker.environments.templates import Templates
 from worker.runtime_api.listener import RuntimeApiListener
 from worker.runtime_api.routes import Api
 from worker.runtimes.official.interface import Launch, OfficialRuntime
@@ -57,13 +58,19 @@ AT_REST = (State.IDLE, State.FROZEN)
 INIT_SECONDS = 10.0
 """Lambda's init limit; what goes on longer counts as part of the first invocation there."""
 
+SNAPSHOT_SECONDS = 130.0
+"""Lambda's limit for an init whose result is kept."""
+
+RESTORE_SECONDS = 10.0
+"""Lambda's limit for the hooks that run in a copy."""
+
 HANG_UP_SECONDS = 1.0
 """How long a process may live on after its runtime hung up."""
 
 
 class ProcessEnvironment:
     """An Environment; `make_channel` decides which protocol its runtime speaks. `on_end` is called once
-    when nothing of it is left."""
+    when nothing of it is left. With `templates` it is a copy of one of them; `is_template`: it is one."""
 
     def __init__(
         self,
@@ -75,13 +82,19 @@ class ProcessEnvironment:
         on_gone: Callable[[], None],
         on_end: Callable[[ProcessEnvironment], None],
         official: OfficialRuntime | None = None,
+        templates: Templates | None = None,
+        *,
+        is_template: bool = False,
     ) -> None:
         self._spec = spec
         self._log_stream = log_stream
         self._sandbox = sandbox
+        self._on_output = on_output
         self._on_gone = on_gone
         self._on_end = on_end
         self._official = official
+        self._templates = templates
+        self._is_template = is_template
         self._loop = asyncio.get_running_loop()
         self._state = State.STARTING
         self._on_output = on_output
@@ -130,16 +143,32 @@ class ProcessEnvironment:
         return self._init_duration_ms
 
     @property
+    def process(self) -> SandboxProcess | None:
+        """None before there is one."""
+        return self._process
+
+    @property
     def pid(self) -> int:
         """The main process's pid; 0 before there is one."""
         return self._process.pid if self._process else 0
 
     async def start(self) -> None:
+        if self._templates is None:
+            await self._start(None)
+            return
+        try:
+            async with self._templates.lend(self._spec, self._on_output) as template:
+                await self._start(template)
+        except BaseException:
+            await self._destroy()
+            raise
+
+    async def _start(self, template: SandboxProcess | None) -> None:
         started = time.perf_counter()
-        limit = max(INIT_SECONDS, float(self._spec.timeout_seconds))
+        limit = self._init_seconds(template)
         timer = self._loop.call_later(limit, self._init_timed_out, limit)
         try:
-            await self._start_process()
+            await self._start_process(template)
             await self._init
         except InitFailed as error:
             error.duration_ms = (time.perf_counter() - started) * 1000
@@ -153,13 +182,13 @@ class ProcessEnvironment:
             for extension in self._extensions.session.extensions:
                 self._on_output(extension.log_line.encode())
         self._init_duration_ms = (time.perf_counter() - started) * 1000
-        if self._process is not None:
+        if self._process is not None and not self._is_template:
+            # What is forked from a template starts in its group: that must not be slow.
             self._process.initialized()
         self._become_idle()
 
     async def run(self, work: Work) -> RunResult:
-        if self._state is State.FROZEN:
-            self._thaw()
+        self.thaw()
         self._state = move(self._state, State.BUSY)
         answer: asyncio.Future[RunOutcome] = self._loop.create_future()
         self._answer = answer
@@ -235,10 +264,12 @@ class ProcessEnvironment:
             self._state = move(self._state, State.FROZEN)
             self._process.freeze()
 
-    def _thaw(self) -> None:
-        if self._process is not None:
-            self._process.thaw()
-        self._state = move(self._state, State.IDLE)
+    def thaw(self) -> None:
+        """Let it go on; does nothing unless it is FROZEN."""
+        if self._state is State.FROZEN:
+            if self._process is not None:
+                self._process.thaw()
+            self._state = move(self._state, State.IDLE)
 
     async def stop(self) -> None:
         await self._destroy()
@@ -295,7 +326,12 @@ class ProcessEnvironment:
             # Not from here: the owner must first learn that the run is over.
             self._loop.call_soon(self._die_idle)
 
-    async def _start_process(self) -> None:
+    def _init_seconds(self, template: SandboxProcess | None) -> float:
+        if template is not None:
+            return RESTORE_SECONDS
+        return max(SNAPSHOT_SECONDS if self._is_template else INIT_SECONDS, float(self._spec.timeout_seconds))
+
+    async def _start_process(self, template: SandboxProcess | None) -> None:
         self._channel.open()
         channel_variables = self._listener.open()
         spec = ProcessSpec(
@@ -314,6 +350,8 @@ class ProcessEnvironment:
             working_directory=self._spec.image.working_directory if self._spec.image else "",
             runtime_directory=self._official.directory if self._official else None,
             extensions=self._extensions.programs(self._log_stream, channel_variables),
+            is_template=self._is_template,
+            copy_of=template,
         )
         try:
             self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)

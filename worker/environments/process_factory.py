@@ -11,10 +11,12 @@ from pathlib import Path
 
 from broker.interface import IMAGES
 from worker.environments.channel import ChannelListener, RuntimeChannel
+from worker.environments.extensions import external_names
 from worker.environments.frame_channel import FrameChannel
 from worker.environments.http_channel import HttpChannel
 from worker.environments.interface import EnvironmentSpec, OnOutput
 from worker.environments.process_environment import ProcessEnvironment
+from worker.environments.templates import Templates
 from worker.runtimes.library import prepare_library
 from worker.runtimes.official.table import installed
 from worker.sandbox.interface import Sandbox
@@ -45,6 +47,7 @@ class ProcessEnvironmentFactory:
             directory, self._library_directory / "current", policy=policy
         )
         self._official = installed(clients_directory) if clients_directory else {}
+        self._templates = Templates(self._create_template)
         self._environments: set[ProcessEnvironment] = set()
 
     def runtimes(self) -> tuple[str, ...]:
@@ -55,6 +58,11 @@ class ProcessEnvironmentFactory:
     def level(self) -> Level:
         """How functions are isolated; known after `open`."""
         return self._sandbox.level
+
+    @property
+    def copies(self) -> bool:
+        """Environments with SnapStart are copied from one that was initialised; known after `open`."""
+        return self._sandbox.copies
 
     def problems(self) -> tuple[str, ...]:
         """What is weaker on this machine than it should be; complete after `open`."""
@@ -70,6 +78,24 @@ class ProcessEnvironmentFactory:
     def create(
         self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]
     ) -> ProcessEnvironment:
+        # Extensions are processes beside the function's: copies would not have them.
+        copied = spec.snap_start and self._sandbox.copies and not external_names(spec)
+        return self._create(spec, on_output, on_gone, self._templates if copied else None)
+
+    def _create_template(
+        self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]
+    ) -> ProcessEnvironment:
+        return self._create(spec, on_output, on_gone, is_template=True)
+
+    def _create(
+        self,
+        spec: EnvironmentSpec,
+        on_output: OnOutput,
+        on_gone: Callable[[], None],
+        templates: Templates | None = None,
+        *,
+        is_template: bool = False,
+    ) -> ProcessEnvironment:
         environment = ProcessEnvironment(
             spec,
             _log_stream(spec.version),
@@ -79,6 +105,8 @@ class ProcessEnvironmentFactory:
             on_gone,
             self._environments.discard,
             self._official.get(spec.runtime),
+            templates,
+            is_template=is_template,
         )
         self._environments.add(environment)
         return environment
@@ -89,6 +117,7 @@ class ProcessEnvironmentFactory:
         return HttpChannel
 
     async def close(self) -> None:
+        await self._templates.close()
         await asyncio.gather(*(environment.stop() for environment in list(self._environments)))
         await self._sandbox.close()
 

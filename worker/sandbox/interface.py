@@ -62,6 +62,9 @@ class ProcessSpec:
 
     `layers` is a directory to be seen, read-only, at /opt; `runtime_directory` one at /var/runtime (the
     sandbox's library unless another is given).
+
+    Where the sandbox `copies`: a process that `is_template` serves nothing once it is ready, but is there to
+    be forked; `copy_of` is such a process of the same function, and the new one goes on from there.
     """
 
     runtime: str
@@ -79,6 +82,8 @@ class ProcessSpec:
     image: Path | None = None
     working_directory: str = "/"
     extensions: ExtensionPrograms | None = None
+    is_template: bool = False
+    copy_of: SandboxProcess | None = None
 
 
 FailureKind = Literal["setup", "entrypoint", "working_directory"]
@@ -137,6 +142,10 @@ class Sandbox(Protocol):
     @property
     def own_network(self) -> bool:
         """Processes cannot reach this machine's loopback: the sandbox binds the Runtime API (`api_line`)."""
+
+    @property
+    def copies(self) -> bool:
+        """It can make templates and copies of them; known after `open`."""
 
     def runtimes(self) -> tuple[str, ...]:
         """Identifiers that this machine can run."""

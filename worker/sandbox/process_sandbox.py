@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from worker.sandbox.branch_slot import BranchSlot
 from worker.sandbox.inside.network import API_PORT, LOOPBACK
 from worker.sandbox.inside.network_filter import api_address
 from worker.sandbox.interface import (
@@ -72,6 +73,8 @@ class ProcessSandbox:
         self._processes: dict[str, ZygoteProcess] = {}
         self._problems: dict[str, None] = {}
         self._numbers = itertools.count(1)
+        self._branches: set[BranchSlot] = set()
+        self._burials: set[asyncio.Task[None]] = set()
 
     @property
     def level(self) -> Level:
@@ -87,6 +90,12 @@ class ProcessSandbox:
     def own_network(self) -> bool:
         """Only where the policy wants it."""
         return self._policy.network != "open" and self._level.has_namespaces
+
+    @property
+    def copies(self) -> bool:
+        """Where a template's user can own namespaces that it has not made: it has to be one of ours."""
+        slot = self._slots.get(self._default_version()) if self._slots else None
+        return slot is not None and slot.own_root and slot.own_uids
 
     def runtimes(self) -> tuple[str, ...]:
         """Every version of Python found here, and programs that bring their own runtime."""
@@ -118,12 +127,17 @@ class ProcessSandbox:
 
     async def start(self, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure) -> SandboxProcess:
         """Have the process forked by the zygote of its Python version."""
+        if isinstance(spec.copy_of, ZygoteProcess):
+            return await self._copy(spec.copy_of, spec, on_exit, on_failure)
         slot = self._slot(self._version(spec.runtime))
         try:
             connection = await slot.connection()
+            process, placement = self._prepare(slot, spec, on_exit, on_failure)
+            if spec.is_template:
+                process.slot = await self._grow_branch(slot, process)
+                connection = await process.slot.connection()
         except SandboxUnavailable as error:
             raise StartFailed("setup", str(error)) from error
-        process, placement = self._prepare(slot, spec, on_exit, on_failure)
         self._processes[process.identifier] = process
         lines = [line.fileno() for line in (spec.channel, spec.api_line) if line is not None]
         descriptors = [spec.output, *lines]
@@ -140,8 +154,50 @@ class ProcessSandbox:
             raise
         return process
 
+    async def _copy(
+        self, template: ZygoteProcess, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure
+    ) -> SandboxProcess:
+        assert spec.channel is not None
+        process = self._new_process(template.slot, template.uid, spec, on_exit, on_failure)
+        self._processes[process.identifier] = process
+        request = {"request": "copy", "identifier": process.identifier, "runtime_api": self._api_of(spec)}
+        try:
+            connection = await template.slot.connection()
+            await connection.send(request, [spec.output, spec.channel.fileno()])
+        except (SandboxUnavailable, ConnectionError) as error:
+            self._forget(process)
+            raise StartFailed("setup", f"the template died: {error}") from error
+        except BaseException:
+            self._forget(process)
+            raise
+        return process
+
+    def _api_of(self, spec: ProcessSpec) -> str:
+        """Where a copy reaches its own Runtime API; nowhere in a network of its own."""
+        if self.own_network:
+            return ""
+        return spec.variables(Locations("", "", "")).get("AWS_LAMBDA_RUNTIME_API", "")
+
+    async def _grow_branch(self, slot: ZygoteSlot, process: ZygoteProcess) -> BranchSlot:
+        branch: BranchSlot
+
+        def lost() -> None:
+            self._branch_lost(branch)
+
+        branch = BranchSlot(slot, process.uid, self._heard, lost)
+        self._branches.add(branch)
+        try:
+            await branch.grow()
+        except BaseException:
+            self._branches.discard(branch)
+            await branch.close()
+            raise
+        return branch
+
     async def close(self) -> None:
         """End all zygotes, and with them every process."""
+        await asyncio.gather(*(branch.close() for branch in list(self._branches)))
+        await asyncio.gather(*self._burials)
         await asyncio.gather(*(slot.close() for slot in self._slots.values()))
         self._slots.clear()
         for process in list(self._processes.values()):
@@ -247,10 +303,22 @@ class ProcessSandbox:
                 uid = slot.block.take()
             except NoUids as error:
                 raise StartFailed("setup", str(error)) from error
+        return self._new_process(slot, uid, spec, on_exit, on_failure, identifier), placement
+
+    def _new_process(
+        self,
+        slot: ZygoteSlot | BranchSlot,
+        uid: int,
+        spec: ProcessSpec,
+        on_exit: OnExit,
+        on_failure: OnFailure,
+        identifier: str = "",
+    ) -> ZygoteProcess:
+        identifier = identifier or f"{os.getpid()}-{next(self._numbers)}"
         scratch = str(self._scratch / identifier)
         process = ZygoteProcess(identifier, uid, scratch, slot, on_exit, on_failure, self._forget)
         process.processors = spec.memory_mb / MB_OF_A_PROCESSOR
-        return process, placement
+        return process
 
     def _heard(self, event: Event) -> None:
         process = self._processes.get(event["identifier"])
@@ -266,8 +334,23 @@ class ProcessSandbox:
     def _forget(self, process: ZygoteProcess) -> None:
         if self._processes.pop(process.identifier, None) is None:
             return
-        if process.uid and process.slot.block is not None:
-            process.slot.block.give_back(process.uid)
+        slot = process.slot
+        if isinstance(slot, BranchSlot):
+            if not any(other.slot is slot for other in self._processes.values()):
+                self._bury(slot)
+        elif process.uid and slot.block is not None:
+            slot.block.give_back(process.uid)
+
+    def _bury(self, branch: BranchSlot) -> None:
+        """Nobody lives there any more, or ever will: copies are made of living templates only."""
+        self._branches.discard(branch)
+        task = asyncio.create_task(branch.close(), name="bury branch")
+        self._burials.add(task)
+        task.add_done_callback(self._burials.discard)
+
+    def _branch_lost(self, branch: BranchSlot) -> None:
+        for process in [each for each in self._processes.values() if each.slot is branch]:
+            process.was_killed()
 
 
 def _start_request(

@@ -29,12 +29,13 @@ class ZygoteConnection:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process: subprocess.Popen[bytes] | None,
         control: socket.socket,
         on_event: Callable[[Event], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._process = process
+        self._closed = False
         self._control = control
         self._on_event = on_event
         self._on_lost = on_lost
@@ -77,7 +78,7 @@ class ZygoteConnection:
     @property
     def pid(self) -> int:
         """The zygote's own pid."""
-        return self._process.pid
+        return self._process.pid if self._process else 0
 
     async def send(self, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
         """Hand over one request; in order, waiting while the zygote is behind. Raises ConnectionError."""
@@ -95,7 +96,8 @@ class ZygoteConnection:
     async def close(self) -> None:
         """Let the zygote kill everything it has forked and end; returns when it has. Idempotent."""
         self._forget_control()
-        await asyncio.to_thread(self._process.wait)
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait)
 
     async def _writable(self) -> None:
         self._writing = waiter = self._loop.create_future()
@@ -133,7 +135,7 @@ class ZygoteConnection:
     def _lost(self) -> None:
         self._forget_control()
         if self._ready.done():
-            if not self._ready.cancelled() and self._ready.exception() is None:
+            if not self._closed and not self._ready.cancelled() and self._ready.exception() is None:
                 self._on_lost()
         else:
             self._ready.set_exception(SandboxUnavailable("the zygote ended while it started"))

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 
 from worker.runtimes.python.sweep import MARK
+from worker.sandbox.branch_slot import BranchSlot
 from worker.sandbox.interface import OnExit, OnFailure, SandboxUnavailable, StartFailed
 from worker.sandbox.zygote_connection import Event
 from worker.sandbox.zygote_slot import ZygoteSlot
@@ -22,7 +23,7 @@ class ZygoteProcess:
         identifier: str,
         uid: int,
         scratch: str,
-        slot: ZygoteSlot,
+        slot: ZygoteSlot | BranchSlot,
         on_exit: OnExit,
         on_failure: OnFailure,
         on_gone: Callable[[ZygoteProcess], None],

@@ -23,9 +23,9 @@ from .function_log import FunctionLog, flush_streams, open_streams
 from .function_loop import FunctionLoop
 from .handler import prepare_path
 from .rehearsal import rehearse
+from .template import CHANNEL_DESCRIPTOR, LINE_DESCRIPTOR, Template
 
 STDERR_DESCRIPTOR = 2
-CHANNEL_DESCRIPTOR = 3
 HIGH_DESCRIPTOR = 64
 SETUP_FAILED_STATUS = 125
 
@@ -57,11 +57,18 @@ class Child:
         except OSError as error:
             self._unprepared = error
 
-    def run(self, request: dict[str, Any], descriptors: list[int], zygote_pid: int) -> int:
+    def run(
+        self,
+        request: dict[str, Any],
+        descriptors: list[int],
+        zygote_pid: int,
+        line: socket.socket | None = None,
+    ) -> int:
         """Become the function; returns its exit status, or never (exec, SystemExit).
 
         Descriptors: the output; where the request has them the channel, the Runtime API's line, output and
-        line of extensions; the trees.
+        line of extensions; the trees. With a `line` it becomes a template, which hears there of the copies to
+        be made.
         """
         try:
             if self._unprepared is not None:
@@ -72,6 +79,8 @@ class Child:
             if extension_ends:
                 programs = ExtensionPrograms(**request["extensions"])
                 start_extensions(self._isolation, programs, *extension_ends)
+            if line is not None:
+                line = _moved(line)
             function_end = _arrange_descriptors(output, channel)
             _set_environment(request["variables"])
         except OSError as error:
@@ -83,8 +92,13 @@ class Child:
             self._execute(request["command"])
             return SETUP_FAILED_STATUS
         # The report's socket belongs to the zygote: function code must not reach it.
-        self._isolation.kernel.close_all_but([CHANNEL_DESCRIPTOR])
-        return self._run_python(request, function_end)
+        if line is None:
+            self._isolation.kernel.close_all_but([CHANNEL_DESCRIPTOR])
+        else:
+            os.dup2(line.fileno(), LINE_DESCRIPTOR, inheritable=False)
+            line.detach()
+            self._isolation.kernel.close_all_but([CHANNEL_DESCRIPTOR, LINE_DESCRIPTOR])
+        return self._run_python(request, function_end, is_template=line is not None)
 
     def _enter(self, directory: str) -> None:
         try:
@@ -112,7 +126,7 @@ class Child:
         self._report(kind, text)
         os._exit(SETUP_FAILED_STATUS)
 
-    def _run_python(self, request: dict[str, Any], channel: socket.socket) -> int:
+    def _run_python(self, request: dict[str, Any], channel: socket.socket, *, is_template: bool) -> int:
         gc.enable()
         open_streams()
         sys.argv = ["bootstrap"]
@@ -121,6 +135,9 @@ class Child:
         prepare_path(request["confinement"]["task_root"], request["library"], request["layers"])
         loop = FunctionLoop(channel, self._log, Encoding(request["version"]))
         try:
+            if is_template:
+                task_root = request["confinement"]["task_root"]
+                return Template(self._isolation, loop, task_root).run(request["handler"])
             return loop.run(request["handler"])
         except SystemExit:
             raise
@@ -152,6 +169,12 @@ def _arrange_descriptors(output: int, channel: int | None) -> socket.socket | No
         return None
     os.dup2(moved[1], CHANNEL_DESCRIPTOR, inheritable=False)
     return socket.socket(fileno=CHANNEL_DESCRIPTOR)
+
+
+def _moved(line: socket.socket) -> socket.socket:
+    """Out of the way of the numbers that a function's descriptors have."""
+    with line:
+        return socket.socket(fileno=fcntl.fcntl(line, fcntl.F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR))
 
 
 def _keep_from_programs(last: int) -> None:

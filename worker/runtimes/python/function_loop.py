@@ -40,11 +40,23 @@ class FunctionLoop:
                 snap_start.before_snapshot()
                 snap_start.after_restore()
         except Exception as error:
-            document = faults.describe(error, "", OWN_FILES)
-            sys.stdout.write(faults.log_entry(document))
-            self._answer(0, frames.INIT_ERROR, faults.encode(document))
-            return 1
+            return self.give_up(error)
+        self.ready()
+        return self.serve(handler)
+
+    def give_up(self, error: Exception) -> int:
+        """Init has failed; the exit status."""
+        document = faults.describe(error, "", OWN_FILES)
+        sys.stdout.write(faults.log_entry(document))
+        self._answer(0, frames.INIT_ERROR, faults.encode(document))
+        return 1
+
+    def ready(self) -> None:
+        """Init is over."""
         self._answer(0, frames.READY, b"")
+
+    def serve(self, handler: Handler) -> int:
+        """Answer requests; the exit status."""
         while True:
             frame = self._read()
             if frame is None:

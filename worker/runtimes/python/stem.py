@@ -9,9 +9,6 @@ from typing import NoReturn
 
 from ...sandbox.inside.isolation import Isolation, fork_into_namespace
 
-MESSAGE_BYTES = 262_144
-MAX_DESCRIPTORS = 12
-
 Become = Callable[[socket.socket, str], NoReturn]
 """Called in the child with its line to the zygote and the name of its control group."""
 

@@ -11,7 +11,6 @@ Events: `ready` or `unavailable`, `started`, `failed`, `exited`, `gone`.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import json
 import logging
@@ -29,10 +28,22 @@ from ...sandbox.inside.isolation import Isolation, set_up
 from ...sandbox.inside.kernel import MS_NODEV, MS_NOSUID, MS_RDONLY, PR_SET_CHILD_SUBREAPER, Kernel
 from ...sandbox.inside.probe import can_confine
 from ...sandbox.inside.trial import try_out
+from .branch import grow
 from .child import Child, finish
+from .control import (
+    MAX_DESCRIPTORS,
+    MESSAGE_BYTES,
+    drain,
+    forget_signals,
+    kill,
+    receive,
+    send,
+    tell_started,
+    wake_on_child_exit,
+)
 from .function_log import FunctionLog
 from .rehearsal import warm_up
-from .stem import MAX_DESCRIPTORS, MESSAGE_BYTES, Stem
+from .stem import Stem
 from .sweep import Remains, sweep, uids_in_use
 
 LAST_SWEEPS = 5
@@ -65,6 +76,7 @@ class Zygote:
         self.pid = os.getpid()
         self._numbers = itertools.count(1)
         self._stems: list[Stem] = []
+        self._branches: set[int] = set()
         self._live: dict[str, Live] = {}
         self._by_pid: dict[int, str] = {}
         self._by_init: dict[int, Live] = {}
@@ -85,7 +97,7 @@ class Zygote:
             events = poller.poll(QUIET_MS if wanting else None)
             for descriptor, _ in events:
                 if descriptor == child_signals:
-                    _drain(child_signals)
+                    drain(child_signals)
                 elif not self._obey():
                     return
             self._reap()
@@ -94,23 +106,29 @@ class Zygote:
                 self._prepare_one()
 
     def _obey(self) -> bool:
-        try:
-            message, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, MAX_DESCRIPTORS)
-        except ConnectionError:
+        received = receive(self._control)
+        if received is None:
             return False
-        if not message:
-            return False
-        for descriptor in descriptors:
-            # What comes over a socket is inheritable, whatever flag one asks for.
-            os.set_inheritable(descriptor, False)
-        request = json.loads(message)
+        request, message, descriptors = received
         if request["request"] == "start":
             self._start(request, message, descriptors)
         elif request["request"] == "limit_cpu":
             self._limit_cpu(request["group"], request["processors"])
+        elif request["request"] == "branch":
+            self._grow_branch(descriptors[0])
         else:
             self._condemn(Remains(**request["remains"]))
         return True
+
+    def _grow_branch(self, control: int) -> None:
+        """A branch that cannot be made closes its control socket unheard."""
+        name = f"{self.pid}-b{next(self._numbers)}"
+        try:
+            # The child never returns.
+            self._branches.add(grow(self._isolation, self._log, control, name))
+        except OSError as error:
+            logging.getLogger(__name__).error("no branch: %s", error)
+        os.close(control)
 
     def _prepare_one(self) -> None:
         try:
@@ -139,7 +157,7 @@ class Zygote:
             self._limit(stem.group, request)
             stem.assign(message, [*descriptors, *trees])
         except OSError:
-            _kill(stem.init_pid or stem.pid)
+            kill(stem.init_pid or stem.pid)
             raise
         finally:
             for tree in trees:
@@ -154,21 +172,7 @@ class Zygote:
         self._by_pid[stem.pid] = identifier
         if stem.init_pid:
             self._by_init[stem.init_pid] = live
-        self._tell_started(identifier, stem)
-
-    def _tell_started(self, identifier: str, stem: Stem) -> None:
-        """With a descriptor by which the worker learns the pid that it knows the child by."""
-        event = {"event": "started", "identifier": identifier, "group": stem.group}
-        try:
-            descriptor = os.pidfd_open(stem.pid)
-        except OSError:
-            return  # no descriptors left, or no processes; the end will be told
-        try:
-            socket.send_fds(self._control, [json.dumps(event).encode()], [descriptor])
-        except ConnectionError:
-            return
-        finally:
-            os.close(descriptor)
+        tell_started(self._control, identifier, stem.group, stem.pid)
 
     def _fork_stem(self, *, rehearsed: bool = False) -> Stem:
         become = partial(self._become_stem, rehearsed=rehearsed)
@@ -176,10 +180,7 @@ class Zygote:
 
     def _become_stem(self, line: socket.socket, group: str, *, rehearsed: bool) -> NoReturn:
         self.is_child = True
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGALRM):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        forget_signals()
         isolation = self._isolation
         kept = {self._control.fileno(), line.fileno(), isolation.root_namespace} - {-1}
         isolation.kernel.close_all_but(kept)
@@ -223,12 +224,12 @@ class Zygote:
             return
         self._thaw(live.group)
         if live.remains.pid in self._by_pid:
-            _kill(live.remains.pid)
+            kill(live.remains.pid)
         if not self._isolation.init:
             self._condemned.append(live.remains)
         elif live.init_pid:
             live.condemned = True
-            _kill(live.init_pid)
+            kill(live.init_pid)
         else:
             self._buried(live.remains.identifier)
 
@@ -255,6 +256,8 @@ class Zygote:
                 self._tell("exited", self._by_pid.pop(pid), code=code)
             elif pid in self._by_init:
                 self._emptied(self._by_init.pop(pid))
+            elif pid in self._branches:
+                self._branches.discard(pid)
             else:
                 self._stems = [stem for stem in self._stems if pid not in (stem.pid, stem.init_pid)]
 
@@ -299,12 +302,12 @@ class Zygote:
         """The worker is gone: leave nothing behind."""
         for live in self._live.values():
             self._thaw(live.group)
-        everybody = [*self._by_pid, *self._by_init]
+        everybody = [*self._by_pid, *self._by_init, *self._branches]
         for stem in self._stems:
             everybody += [stem.pid, stem.init_pid]
         for pid in everybody:
             if pid:
-                _kill(pid)
+                kill(pid)
         swept = [] if self._isolation.init else [live.remains for live in self._live.values()]
         everything = [*swept, *self._condemned, *self._sweeping[1]]
         for _ in range(LAST_SWEEPS):
@@ -342,39 +345,6 @@ class Zygote:
             self._sweep_and_wait(left)
 
 
-def send(control: socket.socket, event: str, **members: Any) -> None:
-    """One event to the worker; a worker that is gone is noticed when reading."""
-    try:
-        control.send(json.dumps({"event": event, **members}).encode())
-    except ConnectionError:
-        return
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except OSError as error:
-        if error.errno != errno.ESRCH:
-            raise
-
-
-def _drain(descriptor: int) -> None:
-    try:
-        os.read(descriptor, 4096)
-    except BlockingIOError:
-        return
-
-
-def _wake_on_child_exit() -> int:
-    readable, writable = os.pipe()
-    os.set_blocking(readable, False)
-    os.set_blocking(writable, False)
-    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGALRM):
-        signal.signal(number, lambda *_: None)
-    return readable
-
-
 def main(control_descriptor: int) -> None:
     """Run a zygote; the first message is its configuration: descriptors (all that the worker passed on),
     first_uid, uid_count (0: no uids of their own), scratch (directory of all scratch directories), level,
@@ -401,7 +371,7 @@ def main(control_descriptor: int) -> None:
     zygote = Zygote(control, isolation, log, configuration["prepared"])
     if count:
         zygote.clear_uids(first, count)
-    child_signals = _wake_on_child_exit()
+    child_signals = wake_on_child_exit()
     send(control, "ready", version=f"{sys.version_info.major}.{sys.version_info.minor}", **abilities)
     try:
         zygote.serve(child_signals)

@@ -115,6 +115,12 @@ class Cgroups:
             version_1 = not self.unified and controller != "network"
             self._write(controller, name, "tasks" if version_1 else "cgroup.procs", "0")
 
+    def bring(self, name: str, pid: int) -> None:
+        """Move another process, which must have one thread, there. Raises OSError."""
+        for controller in self.directories:
+            version_1 = not self.unified and controller != "network"
+            self._write(controller, name, "tasks" if version_1 else "cgroup.procs", str(pid))
+
     def freeze(self, name: str, *, frozen: bool) -> None:
         """Stop every process of the group, or let them go on. Raises OSError."""
         if self.unified:

@@ -78,11 +78,16 @@ def prepare(isolation: Isolation, group: str) -> None:
     kernel.enter(isolation.root_namespace, CLONE_NEWNS)
     network = CLONE_NEWNET if isolation.own_network else 0
     kernel.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | network)
-    kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    kernel.mount("tmpfs", SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=1m")
+    mount_own(kernel)
     socket.sethostname(HOST_NAME)
     if network:
         raise_loopback()
+
+
+def mount_own(kernel: Kernel) -> None:
+    """/proc and an empty /tmp, in a mount namespace of our own. Raises OSError."""
+    kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    kernel.mount("tmpfs", SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=1m")
 
 
 def confine(
@@ -96,7 +101,7 @@ def confine(
     listener where there is one to be made. Raises OSError."""
     kernel = isolation.kernel
     if isolation.root_namespace >= 0:
-        _furnish(kernel, confinement, trees)
+        furnish(kernel, confinement, trees)
     else:
         _make_scratch(confinement)
         if confinement.mounts:
@@ -116,13 +121,14 @@ def confine(
     if isolation.init is None and os.getppid() != zygote_pid:
         os._exit(1)
     os.umask(FILE_MODE_MASK)
-    if isolation.landlock:
+    if isolation.landlock and not isolation.copied:
         landlock.restrict(kernel, *_paths(isolation, confinement))
     if isolation.seccomp is not None:
         isolation.seccomp.apply(kernel)
 
 
-def _furnish(kernel: Kernel, confinement: Confinement, trees: Sequence[int]) -> None:
+def furnish(kernel: Kernel, confinement: Confinement, trees: Sequence[int]) -> None:
+    """Room in /tmp, and the trees at their places. Raises OSError."""
     storage = f"size={confinement.storage_mb}m,nr_inodes={confinement.storage_mb * FILES_PER_MB}"
     kernel.mount(None, SCRATCH, None, MS_REMOUNT | MS_NOSUID | MS_NODEV, storage)
     for tree, (_, target) in zip(trees, confinement.trees):  # noqa: B905 (Python 3.9)
@@ -170,10 +176,20 @@ def _become_nobody(isolation: Isolation, uid: int) -> None:
         isolation.kernel.drop_capabilities()
 
 
+def restrict_copy(isolation: Isolation) -> None:
+    """What could not be done before there was a /tmp of its own. Raises OSError."""
+    if isolation.landlock:
+        landlock.restrict(isolation.kernel, *_inside_own_root(isolation))
+
+
+def _inside_own_root(isolation: Isolation) -> tuple[list[str], list[str]]:
+    return ["/"], [SCRATCH, "/dev", "/proc", *isolation.shared]
+
+
 def _paths(isolation: Isolation, confinement: Confinement) -> tuple[list[str], list[str]]:
     """What Landlock lets it read, and write."""
     if isolation.root_namespace >= 0:
-        return ["/"], [SCRATCH, "/dev", "/proc", *isolation.shared]
+        return _inside_own_root(isolation)
     settings = ["/etc/" + name for name in (*SETTINGS, "passwd", "group")]
     seen = [TASK_ROOT, LAYERS, RUNTIME] if confinement.mounts else []
     readable = [

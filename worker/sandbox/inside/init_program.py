@@ -17,13 +17,15 @@ SIGNAL_ACTION = struct.pack("<QQQQ", 1, 0, 0, 0)
 """Handler SIG_IGN: dead children are buried by the kernel."""
 
 
-def _x86_64() -> bytes:
+def _x86_64(dies_with_parent: bool) -> bytes:
     """prctl(PR_SET_PDEATHSIG, SIGKILL); rt_sigaction(SIGCHLD, action, 0, 8); for ever: pause()."""
-    code = (
+    death = (
         b"\xb8\x9d\x00\x00\x00"  # mov eax, 157 (prctl)
         b"\xbf\x01\x00\x00\x00"  # mov edi, 1
         b"\xbe\x09\x00\x00\x00"  # mov esi, 9
         b"\x0f\x05"  # syscall
+    )
+    code = (
         b"\xb8\x0d\x00\x00\x00"  # mov eax, 13 (rt_sigaction)
         b"\xbf\x11\x00\x00\x00"  # mov edi, 17
         b"\x48\x8d\x35\x14\x00\x00\x00"  # lea rsi, [rip + 20] (the action)
@@ -35,10 +37,10 @@ def _x86_64() -> bytes:
         b"\xeb\xf7"  # back to pause
         b"\x90"  # (align)
     )
-    return code + SIGNAL_ACTION
+    return (death if dies_with_parent else b"") + code + SIGNAL_ACTION
 
 
-def _aarch64() -> bytes:
+def _aarch64(dies_with_parent: bool) -> bytes:
     """The same; this machine has ppoll(0, 0, 0, 0, 8) instead of pause()."""
 
     def move(register: int, value: int) -> int:
@@ -46,7 +48,7 @@ def _aarch64() -> bytes:
 
     call = 0xD400_0001
     words = [
-        *(move(8, 167), move(0, 1), move(1, 9), call),  # prctl
+        *((move(8, 167), move(0, 1), move(1, 9), call) if dies_with_parent else ()),  # prctl
         *(move(8, 134), move(0, 17)),  # rt_sigaction
         0x1000_0000 | 1 | (11 << 5),  # adr x1, 11 words ahead (the action)
         *(move(2, 0), move(3, 8), call),
@@ -61,10 +63,10 @@ def _aarch64() -> bytes:
 MACHINES = {"x86_64": (62, _x86_64), "aarch64": (183, _aarch64)}
 
 
-def program(machine: str) -> bytes:
+def program(machine: str, *, dies_with_parent: bool = True) -> bytes:
     """The whole ELF file for a machine (`x86_64`, `aarch64`)."""
     number, assemble = MACHINES[machine]
-    code = assemble()
+    code = assemble(dies_with_parent)
     size = HEADER_BYTES + len(code)
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
     header = ident + struct.pack(
@@ -75,13 +77,15 @@ def program(machine: str) -> bytes:
 
 
 class InitProgram:
-    """The program of this machine, in memory. Raises OSError where the machine is not known."""
+    """The program of this machine, in memory. Raises OSError where the machine is not known.
 
-    def __init__(self) -> None:
+    One that does not die with its parent needs a pid namespace around it that ends."""
+
+    def __init__(self, *, dies_with_parent: bool = True) -> None:
         if platform.machine() not in MACHINES:
             raise OSError(38, "no init program for " + platform.machine())
         descriptor = os.memfd_create("init", os.MFD_CLOEXEC)
-        os.write(descriptor, program(platform.machine()))
+        os.write(descriptor, program(platform.machine(), dies_with_parent=dies_with_parent))
         # Reopened for reading: a file that is open for writing cannot be executed.
         self._path = f"/proc/self/fd/{os.open(f'/proc/self/fd/{descriptor}', os.O_RDONLY | os.O_CLOEXEC)}"
         os.close(descriptor)

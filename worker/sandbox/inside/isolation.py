@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import landlock
@@ -38,7 +38,7 @@ FILTERS = ("L3", "L2", "L1")
 class Isolation:
     """The means of one level. `root_namespace` and `pid_namespace` are descriptors, -1 without namespaces;
     `pid_namespace` is the zygote's own, to come back to. `nested_users`: children share the worker's uid and
-    get a user namespace each."""
+    get a user namespace each. `copied`: of a branch, whose child is copied into further namespaces."""
 
     kernel: Kernel
     level: str
@@ -51,6 +51,7 @@ class Isolation:
     own_network: bool = False
     filtered: bool = False
     nested_users: bool = False
+    copied: bool = False
     shared: Sequence[str] = ()
     prefixes: Sequence[str] = ()
     weaknesses: Sequence[str] = ()
@@ -124,6 +125,30 @@ def fork_into_namespace(isolation: Isolation) -> tuple[int, int]:
         if child != 0:
             isolation.kernel.enter(isolation.pid_namespace, CLONE_NEWPID)
     return child, init
+
+
+def fork_branch(isolation: Isolation) -> int:
+    """Fork a process that goes on as process 1 of a pid namespace; 0 in the child. Raises OSError."""
+    isolation.kernel.unshare(CLONE_NEWPID)
+    child = -1
+    try:
+        child = os.fork()
+    finally:
+        if child != 0:
+            isolation.kernel.enter(isolation.pid_namespace, CLONE_NEWPID)
+    return child
+
+
+def of_branch(isolation: Isolation) -> Isolation:
+    """The means of a process that `fork_branch` made. A child of it may enter namespaces, if its user owns
+    them; Landlock would bind it to the /tmp that it had before. Raises OSError."""
+    return replace(
+        isolation,
+        pid_namespace=-1,
+        init=InitProgram(dies_with_parent=False),
+        seccomp=SeccompFilter(allowed=("setns",)) if isolation.seccomp is not None else None,
+        copied=True,
+    )
 
 
 def interpreter_prefixes() -> list[str]:

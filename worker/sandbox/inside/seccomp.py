@@ -9,6 +9,7 @@ import ctypes
 import errno
 import platform
 import struct
+from collections.abc import Collection
 
 from .kernel import Kernel
 
@@ -91,12 +92,13 @@ def _step(code: int, operand: int, when_true: int = 0, when_false: int = 0) -> b
     return struct.pack("=HBBI", code, when_true, when_false, operand)
 
 
-def program(machine: str) -> bytes:
-    """The filter for a machine (`x86_64`, `aarch64`), in the kernel's classic BPF."""
+def program(machine: str, allowed: Collection[str] = ()) -> bytes:
+    """The filter for a machine (`x86_64`, `aarch64`), in classic BPF; it lets `allowed` through."""
     refuse = _step(ANSWER, REFUSE | errno.EPERM)
     allow = _step(ANSWER, ALLOW)
     column = 0 if machine == "x86_64" else 1
-    numbers = sorted(numbers[column] for numbers in REFUSED.values() if numbers[column])
+    refused = [numbers[column] for name, numbers in REFUSED.items() if name not in allowed]
+    numbers = sorted(number for number in refused if number)
     steps = [
         _step(LOAD, ARCHITECTURE_AT),
         _step(IF_EQUAL, ARCHITECTURES[machine], 1, 0),
@@ -126,11 +128,11 @@ def program(machine: str) -> bytes:
 class SeccompFilter:
     """The filter of this machine, ready to be applied. Raises OSError where the machine is not known."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Collection[str] = ()) -> None:
         machine = platform.machine()
         if machine not in ARCHITECTURES:
             raise OSError(errno.ENOSYS, "seccomp: no list of system calls for " + machine)
-        steps = program(machine)
+        steps = program(machine, allowed)
         self._steps = ctypes.create_string_buffer(steps, len(steps))
         self._filter = struct.pack("HxxxxxxQ", len(steps) // 8, ctypes.addressof(self._steps))
 

@@ -1,0 +1,86 @@
+"""How a zygote, or a branch of it, talks to its worker; and small things that both do."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+from typing import Any
+
+MESSAGE_BYTES = 262_144
+MAX_DESCRIPTORS = 12
+
+
+def send(control: socket.socket, event: str, **members: Any) -> None:
+    """One event to the worker; a worker that is gone is noticed when reading."""
+    try:
+        control.send(json.dumps({"event": event, **members}).encode())
+    except ConnectionError:
+        return
+
+
+def tell_started(control: socket.socket, identifier: str, group: str, pid: int) -> None:
+    """With a descriptor by which the worker learns the pid that it knows the process by."""
+    event = {"event": "started", "identifier": identifier, "group": group}
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return  # no descriptors left, or no processes; the end will be told
+    try:
+        socket.send_fds(control, [json.dumps(event).encode()], [descriptor])
+    except ConnectionError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def receive(control: socket.socket) -> tuple[dict[str, Any], bytes, list[int]] | None:
+    """A request as an object and as it came, with its descriptors; None once the worker is gone."""
+    try:
+        message, descriptors, _, _ = socket.recv_fds(control, MESSAGE_BYTES, MAX_DESCRIPTORS)
+    except ConnectionError:
+        return None
+    if not message:
+        return None
+    for descriptor in descriptors:
+        # What comes over a socket is inheritable, whatever flag one asks for.
+        os.set_inheritable(descriptor, False)
+    return json.loads(message), message, list(descriptors)
+
+
+def kill(pid: int) -> None:
+    """SIGKILL; one that has ended is fine."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError as error:
+        if error.errno != errno.ESRCH:
+            raise
+
+
+def drain(descriptor: int) -> None:
+    """Take the wake-up signals that lie there."""
+    try:
+        os.read(descriptor, 4096)
+    except BlockingIOError:
+        return
+
+
+def wake_on_child_exit() -> int:
+    """A descriptor that is readable after a child has ended (or SIGALRM came)."""
+    readable, writable = os.pipe()
+    os.set_blocking(readable, False)
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGALRM):
+        signal.signal(number, lambda *_: None)
+    return readable
+
+
+def forget_signals() -> None:
+    """In a forked child that becomes a function's process."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
