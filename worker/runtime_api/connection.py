@@ -23,6 +23,9 @@ HEADER_LIMIT_BYTES = 4 << 20
 BREAK_OFF_SECONDS = 0.5
 """How long the end of a process may come after that of its connection."""
 
+OVERTAKEN_SECONDS = 0.5
+"""How long what was said on one connection may come after a later call on another."""
+
 PIPELINE_LIMIT = 64
 """Calls that may wait behind an unanswered `next`."""
 
@@ -57,7 +60,7 @@ class RuntimeConnection(asyncio.Protocol):
         self._session.hang_up(self._deliver)
         if self._asked:
             self._api.extensions.hang_up(self._deliver_event)
-        if self._request.sink is not None and not self._complete:
+        if not self._complete and routes.is_response(self._session, self._request):
             # Where the process has died, its exit says more.
             self._session.break_off(TRUNCATED)
             give_up = self._session.give_up
@@ -141,6 +144,8 @@ class RuntimeConnection(asyncio.Protocol):
             if not self._session.next(self._deliver):
                 self._asked = False
                 self._write(invalid_transition(self._session.state.value, "next"))
+            elif self._session.is_early(self._deliver):
+                asyncio.get_running_loop().call_later(OVERTAKEN_SECONDS, self._refuse_early)
         elif request.path == EVENT_NEXT_PATH and request.method == b"GET":
             self._await_event(request)
         else:
@@ -162,6 +167,15 @@ class RuntimeConnection(asyncio.Protocol):
     def _deliver_event(self, answer: bytes) -> None:
         self._asked = False
         self._write(answer)
+        self._answer_waiting()
+
+    def _refuse_early(self) -> None:
+        if self._session.refuse(self._deliver):
+            self._asked = False
+            self._write(invalid_transition(self._session.state.value, "next"))
+            self._answer_waiting()
+
+    def _answer_waiting(self) -> None:
         while self._waiting and not self._asked:
             self._answer(self._waiting.popleft())
 

@@ -23,9 +23,12 @@ INVOCATION_CALLS: dict[bytes, Callable[[Session, Request], bytes]] = {b"response
 
 def sink_of(session: Session, request: Request) -> ResponseSink | None:
     """Where the body of a call goes while it comes; None: the call is answered when it is complete."""
-    if request.path == f"{INVOCATION_PREFIX.decode()}{session.request_id}/response".encode():
-        return begin(session, request)
-    return None
+    return begin(session, request) if is_response(session, request) else None
+
+
+def is_response(session: Session, request: Request) -> bool:
+    """Whether a call brings the response to the run that the runtime has, or had last."""
+    return request.path == f"{INVOCATION_PREFIX.decode()}{session.request_id}/response".encode()
 
 
 @dataclass(frozen=True, slots=True)

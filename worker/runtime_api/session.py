@@ -45,6 +45,7 @@ class Session:
         self._listener = listener
         self._offered: Work | None = None
         self._deliver: Deliver | None = None
+        self._delivered: Deliver | None = None
         self._sink: ResponseSink | None = None
         self._broken: HandlerFailed | None = None
         self.state = RuntimeState.INITIALIZING
@@ -62,7 +63,7 @@ class Session:
             self._offered = work
             return
         deliver, self._deliver = self._deliver, None
-        self._begin(work)
+        self._begin(work, deliver)
         deliver(work)
 
     def withdraw(self) -> bool:
@@ -78,7 +79,7 @@ class Session:
     def next(self, deliver: Deliver) -> bool:
         """The runtime asks for work; `deliver` is called now or later."""
         self.give_up(self.request_id)
-        if self.state is RuntimeState.RESPONDING and self._deliver is None:
+        if self._deliver is None and (self.state is RuntimeState.RESPONDING or self._overtakes(deliver)):
             # It has given up a response whose connection has not ended for us yet, or does not await our 202.
             self._deliver = deliver
             return True
@@ -90,13 +91,25 @@ class Session:
         self.state = RuntimeState.READY
         work, self._offered = self._offered, None
         if work is not None:
-            self._begin(work)
+            self._begin(work, deliver)
             deliver(work)
             return True
         self._deliver = deliver
         if first:
             self._listener.runtime_ready()
         return True
+
+    def is_early(self, deliver: Deliver) -> bool:
+        """This `next` waits although nothing was heard of the run that the runtime has: it may have overtaken
+        that on another connection. `refuse` it if nothing comes."""
+        return self.state is RuntimeState.RUNNING and self._deliver == deliver
+
+    def refuse(self, deliver: Deliver) -> bool:
+        """Let an early `next` wait no longer; False where it is not early any more."""
+        early = self.is_early(deliver)
+        if early:
+            self._deliver = None
+        return early
 
     def hang_up(self, deliver: Deliver) -> None:
         """The connection on which a `next` waited is gone; the runtime may ask again."""
@@ -120,9 +133,9 @@ class Session:
         return True
 
     def break_off(self, outcome: HandlerFailed) -> None:
-        """The connection of a streamed response was lost: `outcome` counts as soon as the runtime asks for
+        """The connection was lost on which a response came: `outcome` counts as soon as the runtime asks for
         more work, or `give_up` is called; unless its process turns out to have ended."""
-        if self.state is RuntimeState.RESPONDING:
+        if self.state in (RuntimeState.RUNNING, RuntimeState.RESPONDING):
             self._broken = outcome
             if self._deliver is not None:
                 self.give_up(self.request_id)
@@ -130,7 +143,7 @@ class Session:
     def give_up(self, request_id: str) -> None:
         """Nothing more was heard about a response that broke off."""
         if self._broken is not None and self.request_id == request_id:
-            self.answer(self._broken, streamed=True)
+            self.answer(self._broken, streamed=self.state is RuntimeState.RESPONDING)
 
     def fail_init(self, error_type: str, document: bytes) -> bool:
         """The runtime cannot serve."""
@@ -140,7 +153,12 @@ class Session:
         self._listener.runtime_init_failed(error_type, document)
         return True
 
-    def _begin(self, work: Work) -> None:
+    def _overtakes(self, deliver: Deliver) -> bool:
+        """Two connections have no order between them, and a busy machine may bring the later first."""
+        return self.state is RuntimeState.RUNNING and deliver != self._delivered
+
+    def _begin(self, work: Work, deliver: Deliver) -> None:
         self.state = RuntimeState.RUNNING
+        self._delivered = deliver
         self.request_id = work.request_id
         self._sink, self._broken = work.sink, None

@@ -488,6 +488,43 @@ class TestStreamedResponses:
         async with asyncio.timeout(10):
             assert (await other.hear()).status == 200
 
+    async def test_a_next_may_overtake_all_of_the_response_that_broke_off(
+        self, api: Api, runtime: Runtime, sink: Sink
+    ) -> None:
+        other = await api.connect()
+        other.say(NEXT)
+        await until(lambda: api.session.waiting)
+        runtime.say(STREAMING + chunk(b"one"))
+        await until(lambda: sink.taken == b"one")
+        runtime.writer.close()
+        await until(lambda: len(api.heard.events) == 2)
+        outcome = api.heard.events[1][1]
+        assert isinstance(outcome, HandlerFailed)
+        assert outcome.error_type == "Runtime.TruncatedResponse"
+        api.session.offer(work_of("id-2"))
+        async with asyncio.timeout(10):
+            assert (await other.hear()).status == 200
+
+    async def test_a_next_that_overtakes_nothing_is_refused(
+        self, api: Api, runtime: Runtime, sink: Sink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("worker.runtime_api.connection.OVERTAKEN_SECONDS", 0.05)
+        other = await api.connect()
+        answer = await other.call(NEXT)
+        assert (answer.status, answer.error_type) == (403, "InvalidStateTransition")
+        runtime.say(STREAMING + chunk(b"one") + END)
+        assert (await runtime.hear()).status == 202
+
+    async def test_a_response_that_is_collected_and_breaks_off_is_truncated(self, api: Api) -> None:
+        runtime = await api.running()
+        runtime.say(STREAMING + chunk(b"one"))
+        await until(lambda: api.session.request_id == "id-1")
+        runtime.writer.close()
+        await until(lambda: len(api.heard.events) == 2)
+        outcome = api.heard.events[1][1]
+        assert isinstance(outcome, HandlerFailed)
+        assert outcome.error_type == "Runtime.TruncatedResponse"
+
     async def test_more_than_the_limit_is_refused(
         self, api: Api, runtime: Caller, sink: Sink, monkeypatch: pytest.MonkeyPatch
     ) -> None:
