@@ -12,8 +12,11 @@ import amqp
 import pytest
 import redis
 
+from broker.lineage import MOST_RUNS
 from tests.acceptance.command_line import CommandLine
 from tests.acceptance.conftest import WriteFunction
+from tests.deployment_packages import package
+from tests.installed_packages import files_of
 from tests.live_system import LiveSystem
 from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer
@@ -27,6 +30,21 @@ def handler(event, context):
     print("EVENT", json.dumps(event))
     if "poison" in json.dumps(event) or "cG9pc29u" in json.dumps(event):
         raise ValueError("cannot digest this")
+"""
+
+
+PUBLISHES_AGAIN = """
+import os
+
+import amqp
+
+def handler(event, context):
+    (queue,) = event["rmqMessagesByQueue"]
+    headers = {"X-Amzn-Trace-Id": os.environ["_X_AMZN_TRACE_ID"]}
+    with amqp.Connection(os.environ["RABBITMQ"]) as connection:
+        message = amqp.Message("again", application_headers=headers)
+        connection.channel().basic_publish_confirm(message, "", queue.partition("::")[0])
+    print("EVENT {}")
 """
 
 
@@ -124,6 +142,32 @@ def test_a_plain_amqp_message_runs_the_function_and_a_poison_one_is_set_aside(
     letter = channel.basic_get(f"{queue}.dead-letter", no_ack=True)
     assert "cannot digest this" in letter.headers["x-lightswitch-reason"]
     assert letter.headers["tenant"] == "t1"
+
+
+def test_a_function_that_publishes_to_its_own_queue_is_stopped(
+    running_system: LiveSystem,
+    rabbitmq_server: RabbitmqServer,
+    channel: amqp.Channel,
+    function_name: str,
+    queue: str,
+    add_queue: Callable[..., str],
+) -> None:
+    code = package({"app.py": PUBLISHES_AGAIN.encode(), **files_of("amqp", "vine")})
+    variables = {"RABBITMQ": f"127.0.0.1:{rabbitmq_server.port}"}
+    running_system.deploy(function_name, code, MemorySize=1769, Environment={"Variables": variables})
+    add_queue(rabbitmq_server.url, "--queue", queue, "--function", function_name)
+    dead = f"{queue}.dead-letter"
+    for name in (queue, dead):
+        channel.queue_declare(name, durable=True, auto_delete=False)
+    channel.basic_publish_confirm(amqp.Message("begin"), "", queue)
+
+    eventually("the dead letter", lambda: channel.queue_declare(dead, passive=True).message_count == 1)
+    assert "recursive loop" in channel.basic_get(dead, no_ack=True).headers["x-lightswitch-reason"]
+    command_line = CommandLine(running_system.data_dir)
+    metric = f"RecursiveInvocationsDropped\t{function_name}\t1"
+    assert metric in command_line.run("metrics").stdout.splitlines()
+    deployed = Deployed(function_name, command_line)
+    eventually("all runs", lambda: len(deployed.events()) == MOST_RUNS)
 
 
 def test_bytes_pushed_to_a_redis_list_run_the_function(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from broker.caller import Trace
 from broker.invocation import Reply
 from triggers.interface import RunningTrigger
 from triggers.queues.serving import serve_queue
@@ -16,7 +17,7 @@ class QueueAdapter:
     async def run(self, trigger: RunningTrigger) -> None:
         settings = msgspec.json.decode(trigger.record.settings, type=QueueSettings)
 
-        async def invoke(payload: bytes) -> Reply:
-            return await trigger.caller.call(trigger.target, payload)
+        async def invoke(payload: bytes, trace: Trace) -> Reply:
+            return await trigger.caller.call(trigger.target, payload, trace=trace)
 
         await serve_queue(settings, trigger.record.id, trigger.settings, invoke, trigger.report)

@@ -3,7 +3,8 @@
 A message that failed waits in our hands for its delay, then goes to the end of its queue with one more
 failure; others pass it meanwhile. From then on it runs alone, so that it spoils no further batch. After
 `max_receives` failures it is dead-lettered. What is not the message's fault (no slot, no function yet, the
-broker away) is tried again with back-off and charged to nobody.
+broker away) is tried again with back-off and charged to nobody. What can never run (too large, or the next
+turn of a recursive loop) is dead-lettered at once.
 """
 
 from __future__ import annotations
@@ -12,22 +13,38 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
-from broker.errors import BrokerError
+from broker.caller import Trace
+from broker.errors import BrokerError, RecursiveLoop
 from broker.invocation import Reply
+from broker.lineage import is_recursive
 from triggers.queues.message import NotPlaced, QueueMessage, QueueSource
 from triggers.queues.partial_results import failed_items
 from triggers.queues.settings import QueueSettings
+from triggers.queues.traces import trace_header, trace_of
 
 MOST_PAYLOAD_BYTES = 6 * 1024 * 1024
 DRAIN_SECONDS = 3.0
 _LAST_DELAY_SECONDS = 60.0
 
-Invoke = Callable[[bytes], Awaitable[Reply]]
+Invoke = Callable[[bytes, Trace], Awaitable[Reply]]
 MakeEvent = Callable[[Sequence[QueueMessage]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What became of a batch: the messages that failed or are never to run, and why. All others succeeded."""
+
+    failed: Mapping[QueueMessage, str] = field(default_factory=dict)
+    hopeless: Mapping[QueueMessage, str] = field(default_factory=dict)
+
+    def beside(self, other: _Ended) -> _Ended:
+        """Both parts of a batch."""
+        return _Ended({**self.failed, **other.failed}, {**self.hopeless, **other.hopeless})
 
 
 class QueueConsumer:
@@ -103,47 +120,58 @@ class QueueConsumer:
 
     async def _serve(self, batch: Sequence[QueueMessage]) -> None:
         try:
-            failed, reason = await self._run_batch(batch)
+            ended = await self._run_batch(batch)
         finally:
             self._slots.release()
-        succeeded = [message for message in batch if message not in failed]
+        unsettled = {**ended.failed, **ended.hopeless}
+        succeeded = [message for message in batch if message not in unsettled]
         if succeeded:
             await self._source.ack(succeeded)
         async with asyncio.TaskGroup() as group:
-            for message in failed:
+            for message, reason in ended.failed.items():
                 group.create_task(self._after_failure(message, reason), name="after-failure")
+            for message, reason in ended.hopeless.items():
+                group.create_task(self._dead_letter(message, reason), name="dead-letter")
 
-    async def _run_batch(self, batch: Sequence[QueueMessage]) -> tuple[Sequence[QueueMessage], str]:
-        """The messages that failed, and why."""
+    async def _run_batch(self, batch: Sequence[QueueMessage]) -> _Ended:
         payload = msgspec.json.encode(self._make_event(batch))
         if len(payload) > MOST_PAYLOAD_BYTES:
             return await self._run_halves(batch, len(payload))
-        reply = await self._reply(payload)
+        try:
+            reply = await self._reply(payload, trace_of(batch))
+        except RecursiveLoop as loop:
+            return await self._run_others(batch, loop)
         if reply.failure:
             reason = f"the function failed: {reply.payload[:500].decode(errors='replace')}"
             self._report(f"PROBLEM: {reason}")
-            return batch, reason
+            return _Ended(dict.fromkeys(batch, reason))
         failed = self._reported_failures(batch, reply.payload)
         self._report(f"PROBLEM: {len(failed)} of {len(batch)} messages failed" if failed else "OK")
-        return failed, "the function reported the message as failed"
+        return _Ended(dict.fromkeys(failed, "the function reported the message as failed"))
 
-    async def _run_halves(
-        self, batch: Sequence[QueueMessage], payload_bytes: int
-    ) -> tuple[Sequence[QueueMessage], str]:
+    async def _run_halves(self, batch: Sequence[QueueMessage], payload_bytes: int) -> _Ended:
         if len(batch) == 1:
             reason = f"an event of {payload_bytes} bytes is above the most, {MOST_PAYLOAD_BYTES} bytes"
-            await self._dead_letter(batch[0], reason)
-            return [], reason
+            return _Ended(hopeless={batch[0]: reason})
         middle = len(batch) // 2
-        first, first_reason = await self._run_batch(batch[:middle])
-        second, reason = await self._run_batch(batch[middle:])
-        return [*first, *second], first_reason if first else reason
+        first = await self._run_batch(batch[:middle])
+        return first.beside(await self._run_batch(batch[middle:]))
 
-    async def _reply(self, payload: bytes) -> Reply:
+    async def _run_others(self, batch: Sequence[QueueMessage], loop: RecursiveLoop) -> _Ended:
+        """Without those by which the function would call itself too often."""
+        looping = [message for message in batch if is_recursive(trace_header(message), loop.function_name)]
+        others = [message for message in batch if message not in looping]
+        stopped = _Ended(hopeless=dict.fromkeys(looping, str(loop)))
+        return stopped.beside(await self._run_batch(others)) if others else stopped
+
+    async def _reply(self, payload: bytes, trace: Trace) -> Reply:
+        """What the function answers. Raises RecursiveLoop."""
         delay_seconds = self._settings.retry_delay_seconds
         while True:
             try:
-                return await self._invoke(payload)
+                return await self._invoke(payload, trace)
+            except RecursiveLoop:
+                raise
             except BrokerError as error:
                 self._report(f"PROBLEM: {error}")
             await asyncio.sleep(delay_seconds * random.uniform(0.5, 1.0))

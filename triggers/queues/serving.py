@@ -32,7 +32,8 @@ async def serve_queue(
 ) -> None:
     """Until cancelled. While the server is away it reports why and tries again, at most 30 seconds apart.
 
-    `invoke` runs the function with an event and raises BrokerError for what is not the messages' fault.
+    `invoke` runs the function with an event and the trace that it carries on; raises RecursiveLoop, and any
+    other BrokerError for what is not the messages' fault.
     """
     delay_seconds = _FIRST_DELAY_SECONDS
     loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
+from broker.caller import Trace
 from broker.invocation import Reply
 from tests.integration.triggers.test_queues import serving
 from tests.s3_server import S3Server
@@ -58,7 +59,7 @@ async def test_plain_messages_run_and_a_poison_one_is_set_aside(
 ) -> None:
     bodies: list[str] = []
 
-    async def function(payload: bytes) -> Reply:
+    async def function(payload: bytes, trace: Trace) -> Reply:
         ((_, messages),) = json.loads(payload)["messagesByQueue"].items()
         bodies.extend(message["body"] for message in messages)
         return Reply("id", b"{}", "Unhandled" if "poison" in bodies[-1] else "")

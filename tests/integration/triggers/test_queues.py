@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ import pytest
 import redis
 from kombu.connection import Connection
 
-from broker.errors import BrokerUnavailable
+from broker.caller import Trace
+from broker.errors import BrokerUnavailable, RecursiveLoop
 from broker.invocation import Reply
+from broker.lineage import MOST_RUNS, counted, is_recursive
 from tests.conftest import StartRedis
 from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer
 from tests.waiting import until
 from triggers.events.queue_messages import queue_event
-from triggers.queues.consumer import QueueConsumer
+from triggers.queues.consumer import Invoke, QueueConsumer
 from triggers.queues.message import NotPlaced, QueueMessage, SourceUnavailable
 from triggers.queues.serving import open_source
 from triggers.queues.settings import QueueSettings
@@ -37,15 +39,17 @@ class Function:
 
     def __init__(self, result: Result = lambda _: None) -> None:
         self.batches: list[list[Any]] = []
+        self.traces: list[Trace] = []
         self._result = result
 
     @property
     def bodies(self) -> list[str]:
         return [message["body"] for batch in self.batches for message in batch]
 
-    async def __call__(self, payload: bytes) -> Reply:
+    async def __call__(self, payload: bytes, trace: Trace) -> Reply:
         ((_, messages),) = json.loads(payload)["messagesByQueue"].items()
         self.batches.append(messages)
+        self.traces.append(trace)
         result = self._result([message["body"] for message in messages])
         if isinstance(result, BrokerUnavailable):
             raise result
@@ -123,9 +127,7 @@ def queue() -> str:
 
 
 @asynccontextmanager
-async def serving(
-    settings: QueueSettings, invoke: Callable[[bytes], Awaitable[Reply]]
-) -> AsyncIterator[list[str]]:
+async def serving(settings: QueueSettings, invoke: Invoke) -> AsyncIterator[list[str]]:
     """A consumer at work; gives the list of what it reports."""
     source = await open_source(settings, "reader")
     reports: list[str] = []
@@ -167,11 +169,26 @@ async def test_a_poison_message_is_dead_lettered_and_blocks_nobody(producer: Pro
     assert producer.size(queue) == 0
 
 
+async def test_what_can_never_run_is_dead_lettered_and_the_others_run(
+    producer: Producer, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("triggers.queues.consumer.MOST_PAYLOAD_BYTES", 5000)
+    function = Function()
+    settings = QueueSettings(url=producer.url, queue=queue, batch_size=3, batching_window_seconds=5)
+    async with serving(settings, function):
+        producer.send(queue, "a", "x" * 6000, "b")
+        await until(lambda: producer.size(f"{queue}.dead-letter") == 1)
+        producer.send(queue, "c", "d", "e")  # the connection has survived
+        await until(lambda: len(function.bodies) == 5)
+    assert sorted(function.bodies) == ["a", "b", "c", "d", "e"]
+    assert producer.size(queue) == 0
+
+
 async def test_only_what_a_partial_result_names_comes_again(producer: Producer, queue: str) -> None:
     function = Function()
 
-    async def fail_the_second_once(payload: bytes) -> Reply:
-        await function(payload)
+    async def fail_the_second_once(payload: bytes, trace: Trace) -> Reply:
+        await function(payload, trace)
         failed = [m["itemIdentifier"] for m in function.batches[-1] if m["body"] == "b"]
         named = [{"itemIdentifier": identifier} for identifier in failed if len(function.batches) == 1]
         return Reply("id", json.dumps({"batchItemFailures": named}).encode())
@@ -194,7 +211,7 @@ async def test_only_what_a_partial_result_names_comes_again(producer: Producer, 
 async def test_what_is_in_hand_when_a_reader_stops_comes_again(producer: Producer, queue: str) -> None:
     started, never = asyncio.Event(), asyncio.Event()
 
-    async def hang(payload: bytes) -> Reply:
+    async def hang(payload: bytes, trace: Trace) -> Reply:
         started.set()
         await never.wait()
         raise AssertionError
@@ -212,7 +229,7 @@ async def test_what_is_in_hand_when_a_reader_stops_comes_again(producer: Produce
 async def test_a_run_that_ends_soon_after_the_stop_is_not_repeated(producer: Producer, queue: str) -> None:
     started, may_end = asyncio.Event(), asyncio.Event()
 
-    async def run(payload: bytes) -> Reply:
+    async def run(payload: bytes, trace: Trace) -> Reply:
         started.set()
         await may_end.wait()
         return Reply("id", b"null")
@@ -274,6 +291,45 @@ async def test_headers_and_properties_of_a_plain_amqp_message_arrive(rabbit: Rab
     assert message["headers"] == {"tenant": "t1"}
     assert message["properties"]["content_type"] == "text/plain"
     assert message["properties"]["message_id"] == "m1"
+
+
+async def test_a_run_carries_on_the_trace_of_its_messages(rabbit: Rabbit, queue: str) -> None:
+    function = Function()
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    settings = QueueSettings(url=rabbit.url, queue=queue, batch_size=2, batching_window_seconds=5)
+    async with serving(settings, function):
+        rabbit.send(queue, "a", application_headers={"X-Amzn-Trace-Id": "Root=1;Lineage=01234567:3"})
+        rabbit.send(
+            queue,
+            "b",
+            application_headers={"x-amzn-trace-id": "Root=2;Lineage=01234567:5", "traceparent": traceparent},
+        )
+        await until(lambda: len(function.bodies) == 2)
+    assert function.traces == [Trace("Root=1;Lineage=01234567:5", traceparent)]
+
+
+async def test_a_message_in_a_recursive_loop_is_dead_lettered_and_the_others_run(
+    rabbit: Rabbit, queue: str
+) -> None:
+    lineage = "Root=1"
+    for _ in range(MOST_RUNS):
+        lineage = counted(lineage, "f")
+    function = Function()
+
+    async def refuse_loops(payload: bytes, trace: Trace) -> Reply:
+        if is_recursive(trace.header, "f"):
+            raise RecursiveLoop("f")
+        return await function(payload, trace)
+
+    settings = QueueSettings(url=rabbit.url, queue=queue, batch_size=3, batching_window_seconds=5)
+    async with serving(settings, refuse_loops):
+        rabbit.send(queue, "a", "b")
+        rabbit.send(queue, "looping", application_headers={"X-Amzn-Trace-Id": lineage})
+        await until(lambda: rabbit.size(f"{queue}.dead-letter") == 1)
+        await until(lambda: sorted(function.bodies) == ["a", "b"])
+    letter = rabbit.first(f"{queue}.dead-letter")
+    assert "recursive loop" in letter.headers["x-lightswitch-reason"]
+    assert rabbit.size(queue) == 0
 
 
 @pytest.mark.parametrize(("kind", "key"), [("topic", "order.#"), ("fanout", ""), ("direct", "order.new.eu")])
