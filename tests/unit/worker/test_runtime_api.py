@@ -489,7 +489,7 @@ class TestStreamedResponses:
             assert (await other.hear()).status == 200
 
     async def test_a_next_may_overtake_all_of_the_response_that_broke_off(
-        self, api: Api, runtime: Runtime, sink: Sink
+        self, api: Api, runtime: Caller, sink: Sink
     ) -> None:
         other = await api.connect()
         other.say(NEXT)
@@ -506,7 +506,7 @@ class TestStreamedResponses:
             assert (await other.hear()).status == 200
 
     async def test_a_next_that_overtakes_nothing_is_refused(
-        self, api: Api, runtime: Runtime, sink: Sink, monkeypatch: pytest.MonkeyPatch
+        self, api: Api, runtime: Caller, sink: Sink, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("worker.runtime_api.connection.OVERTAKEN_SECONDS", 0.05)
         other = await api.connect()
