@@ -201,8 +201,11 @@ def _hide_start_script() -> None:
 
 
 def _set_environment(variables: dict[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(variables)
+    environ = os.environ
+    environ.clear()
+    # `update` asks for the kind of its argument in ways that copy much memory.
+    for name in variables:
+        environ[name] = variables[name]
     time.tzset()
 
 

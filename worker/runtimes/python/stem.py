@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ...sandbox.inside.isolation import Isolation, fork_into_namespace
+from .control import MAX_DESCRIPTORS, MESSAGE_BYTES
+
+DESCRIPTOR = struct.Struct("i")
 
 Become = Callable[[socket.socket, str], NoReturn]
 """Called in the child with its line to the zygote and the name of its control group."""
@@ -46,3 +50,14 @@ class Stem:
         """Tell it what to become. Raises OSError where it is dead."""
         with self._line:
             socket.send_fds(self._line, [message], list(descriptors))
+
+
+def receive_assignment(line: socket.socket) -> tuple[bytes, list[int]]:
+    """What `assign` sends; no message once the line is closed. `socket.recv_fds` does the same and makes a
+    child copy more memory."""
+    space = socket.CMSG_SPACE(MAX_DESCRIPTORS * DESCRIPTOR.size)
+    message, ancillary, _, _ = line.recvmsg(MESSAGE_BYTES, space)
+    descriptors: list[int] = []
+    for _, _, data in ancillary:
+        descriptors += [number for (number,) in DESCRIPTOR.iter_unpack(data)]
+    return message, descriptors

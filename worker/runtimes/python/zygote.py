@@ -43,7 +43,7 @@ from .control import (
 )
 from .function_log import FunctionLog
 from .rehearsal import warm_up
-from .stem import Stem
+from .stem import Stem, receive_assignment
 from .sweep import Remains, sweep, uids_in_use
 
 LAST_SWEEPS = 5
@@ -193,7 +193,7 @@ class Zygote:
         if rehearsed:
             child.rehearse()
         child.prepare(group)
-        message, descriptors, _, _ = socket.recv_fds(line, MESSAGE_BYTES, MAX_DESCRIPTORS)
+        message, descriptors = receive_assignment(line)
         if not message:
             os._exit(0)
         request = json.loads(message)

@@ -64,6 +64,7 @@ class Kernel:
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._numbers = {**COMMON_NUMBERS, **NUMBERS.get(platform.machine(), {})}
+        self._command_line = _command_line()
 
     def prctl(self, option: int, value: int) -> None:
         """prctl(2) with one argument."""
@@ -128,9 +129,7 @@ class Kernel:
 
     def show_as(self, command: bytes) -> None:
         """Have process lists say `command`, cut to the room that the present command line takes."""
-        with open("/proc/self/stat", "rb") as stat:
-            fields = stat.read().rpartition(b")")[2].split()
-        start, end = int(fields[45]), int(fields[46])
+        start, end = self._command_line
         ctypes.memmove(start, command.ljust(end - start, b"\0"), end - start)
 
     def close_all_but(self, kept: Iterable[int]) -> None:
@@ -157,3 +156,10 @@ class Kernel:
         if result != 0:
             number = ctypes.get_errno()
             raise OSError(number, call + ": " + os.strerror(number))
+
+
+def _command_line() -> tuple[int, int]:
+    """The addresses between which this process's command line lies; forked children have it there too."""
+    with open("/proc/self/stat", "rb") as stat:
+        fields = stat.read().rpartition(b")")[2].split()
+    return int(fields[45]), int(fields[46])
