@@ -25,13 +25,15 @@ class IsolationChoice:
     network: str
     allow_network: tuple[str, ...]
     share: tuple[Path, ...]
+    prepared: int
 
     def arguments(self) -> tuple[str, ...]:
         """The same, for another command line."""
         shared = [text for path in self.share for text in ("--share", str(path))]
         allowed = [text for network in self.allow_network for text in ("--allow-network", network)]
         levels = ("--isolation", self.isolation, "--min-isolation", self.min_isolation)
-        return (*levels, "--network", self.network, *allowed, *shared)
+        prepared = ("--prepared", str(self.prepared))
+        return (*levels, "--network", self.network, *allowed, *shared, *prepared)
 
 
 def _networks(context: click.Context, option: click.Parameter, networks: tuple[str, ...]) -> tuple[str, ...]:
@@ -42,11 +44,11 @@ def _networks(context: click.Context, option: click.Parameter, networks: tuple[s
         raise click.BadParameter(str(error), context, option) from error
 
 
-AUTOMATIC = IsolationChoice("auto", "L0", "open", (), ())
+AUTOMATIC = IsolationChoice("auto", "L0", "open", (), (), 4)
 
 
 def isolation_options(command: Command) -> Command:
-    """`--isolation`, `--min-isolation`, `--network`, `--share`."""
+    """`--isolation`, `--min-isolation`, `--network`, `--share`, `--prepared`."""
     options = (
         click.option("--isolation", type=click.Choice(["auto", *LEVELS]), default="auto", show_default=True,
                      envvar="LIGHTSWITCH_ISOLATION", help="Level of isolation; auto takes the strongest."),
@@ -59,6 +61,9 @@ def isolation_options(command: Command) -> Command:
                      help="Let functions reach it although --network filtered refuses it."),
         click.option("--share", type=click.Path(exists=True, file_okay=False, path_type=Path), multiple=True,
                      help="A directory that all functions see at its own path."),
+        click.option("--prepared", type=click.IntRange(0, 64), default=4, show_default=True,
+                     envvar="LIGHTSWITCH_PREPARED",
+                     help="Processes that wait, isolated, for functions to come; some 3 MB each."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)

@@ -55,6 +55,7 @@ def command(
     network: str,
     allow_network: tuple[str, ...],
     share: tuple[Path, ...],
+    prepared: int,
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -84,6 +85,6 @@ def command(
             example=example,
             local_aws=new_local_aws(local_aws_port) if with_local_aws else None,
             image_directories=image_directories,
-            isolation=IsolationChoice(isolation, min_isolation, network, allow_network, share),
+            isolation=IsolationChoice(isolation, min_isolation, network, allow_network, share, prepared),
         )
     )

@@ -38,6 +38,7 @@ def command(
     network: Network,
     allow_network: tuple[str, ...],
     share: tuple[Path, ...],
+    prepared: int,
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -53,6 +54,7 @@ def command(
     settings = Settings.from_environ(data_dir=data_dir, redis_url=redis_url)
     DataDir(settings.data_dir).create()
     shared = tuple(path.absolute() for path in share)
-    policy = IsolationPolicy(parse_level(isolation), Level[min_isolation], network, allow_network, shared)
+    levels = parse_level(isolation), Level[min_isolation]
+    policy = IsolationPolicy(*levels, network, allow_network, shared, prepared)
     favour_throughput()
     return run(settings, WorkerOptions(memory_mb, max_concurrency, siblings, drain_seconds, policy))

@@ -36,8 +36,8 @@ class Contestants:
         self._crowded: System | None = None
         self.main = self._start("main")
 
-    def _start(self, name: str) -> System:
-        system = self._stack.enter_context(LiveSystem(self._scratch / name))
+    def _start(self, name: str, *arguments: str) -> System:
+        system = self._stack.enter_context(LiveSystem(self._scratch / name, arguments))
         return System(system, Callers(self._generator, system.endpoint, self._scratch))
 
     @property
@@ -47,9 +47,9 @@ class Contestants:
             self._crowded = self._start("crowded")
         return self._crowded
 
-    def start_fresh(self, name: str) -> System:
-        """One more system of ours, of which nothing has been asked yet."""
-        return self._start(name)
+    def start_fresh(self, name: str, *arguments: str) -> System:
+        """One more system of ours, of which nothing has been asked yet; `arguments` are those of `up`."""
+        return self._start(name, *arguments)
 
     def peers(self) -> tuple[PeerSystem, PeerSystem]:
         """Celery and Dramatiq, running."""

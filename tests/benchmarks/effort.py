@@ -21,6 +21,7 @@ class Effort:
     async_tasks_dramatiq: int
     deployed_functions: int
     cold_in_sequence: int
+    """From a prepared process, and as many from the zygote."""
     cold_in_parallel: int
     burst: int
     burst_sleep_seconds: float
@@ -42,7 +43,7 @@ FULL = Effort(
     async_tasks_celery=1_500,
     async_tasks_dramatiq=5_000,
     deployed_functions=1_000,
-    cold_in_sequence=200,
+    cold_in_sequence=150,
     cold_in_parallel=600,
     burst=500,
     burst_sleep_seconds=12.0,
