@@ -48,8 +48,8 @@ FULL = Effort(
     burst=500,
     burst_sleep_seconds=12.0,
     queued_messages=100_000,
-    isolated_starts=200,
-    launches=30,
+    isolated_starts=100,
+    launches=25,
     crowd=1_000,
 )
 
@@ -68,7 +68,7 @@ QUICK = Effort(
     burst=100,
     burst_sleep_seconds=5.0,
     queued_messages=20_000,
-    isolated_starts=60,
+    isolated_starts=30,
     launches=10,
     crowd=300,
 )
