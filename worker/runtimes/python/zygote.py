@@ -31,7 +31,6 @@ from ...sandbox.inside.trial import try_out
 from .branch import grow
 from .child import Child, finish
 from .control import (
-    MAX_DESCRIPTORS,
     MESSAGE_BYTES,
     drain,
     forget_signals,
