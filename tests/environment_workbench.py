@@ -100,13 +100,14 @@ class Workbench:
         image: ContainerImage | None = None,
         layers: Path | None = None,
         snap_start: bool = False,
+        runtime: str = "",
     ) -> Tried:
         """An environment that has not been started."""
         spec = EnvironmentSpec(
             function_name="tried",
             version="$LATEST",
             function_arn=FUNCTION_ARN,
-            runtime=PYTHON_RUNTIME if kind == "python" else "provided.al2023",
+            runtime=runtime or (PYTHON_RUNTIME if kind == "python" else "provided.al2023"),
             handler=handler,
             timeout_seconds=timeout_seconds,
             memory_mb=memory_mb,

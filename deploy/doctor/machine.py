@@ -75,7 +75,10 @@ def check_interpreters() -> Finding:
     detail = ", ".join(f"python{version}" for version in sorted(found, key=_by_number))
     hidden = [str(one.path) for one in found.values() if not one.reachable]
     if hidden and os.geteuid() == 0:
-        advice = "install Python where every user may run it, e.g. apt-get install python3"
+        advice = (
+            "L3 and L2 show them to functions all the same; below, functions would run as root: install "
+            "Python for every user, e.g. apt-get install python3, or open the way to it with chmod o+x"
+        )
         return warn("runtimes", f"{detail}; other users may not run {', '.join(hidden)}", advice)
     return ok("runtimes", detail)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 OLDEST_MINOR = 9
 SYSTEM_DIRECTORIES = (Path("/usr/bin"), Path("/usr/local/bin"))
+OWN_INSTALLATIONS = (".pyenv/versions/*/bin", ".local/share/uv/python/*/bin")
+"""Below a user's home: where pyenv and uv install."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,16 @@ class Interpreter:
 
 
 def find_interpreters(
-    directories: Iterable[Path] = SYSTEM_DIRECTORIES, own: Path | None = None
+    directories: Iterable[Path] | None = None, own: Path | None = None
 ) -> Mapping[str, Interpreter]:
-    """The best interpreter for each version (`3.11`): reachable before unreachable, ours before others.
+    """The best interpreter for each version (`3.11`): reachable before unreachable, ours before others, then
+    in the order of `directories`: this machine's, and what this user has installed, unless given.
 
     `own` is this process's base interpreter unless given.
     """
     candidates = [Interpreter(_own_version(), own or _own_path(), False)]
+    if directories is None:
+        directories = [*SYSTEM_DIRECTORIES, *own_installations(Path.home())]
     for directory in directories:
         candidates += [Interpreter(version, path, False) for version, path in _installed(directory)]
     best: dict[str, Interpreter] = {}
@@ -40,6 +45,14 @@ def find_interpreters(
         if known is None or (found.reachable and not known.reachable):
             best[found.version] = found
     return best
+
+
+def own_installations(home: Path) -> list[Path]:
+    """Directories with interpreters that a user has installed, newest first."""
+    found = [path for pattern in OWN_INSTALLATIONS for path in home.glob(pattern)]
+    return sorted(
+        found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.parent.name)], reverse=True
+    )
 
 
 def reachable_by_all(path: Path) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.sandbox.interpreters import find_interpreters, reachable_by_all
+from worker.sandbox.interpreters import find_interpreters, own_installations, reachable_by_all
 
 
 @pytest.fixture
@@ -45,6 +45,22 @@ def test_a_reachable_interpreter_wins_over_our_own_unreachable_one(
     alternative = open_directory / f"python{ours.version}"
     assert ours.reachable == alternative.exists()
     assert ours.path == (alternative if alternative.exists() else own)
+
+
+def test_what_a_user_has_installed_is_found_the_newest_first(tmp_path: Path) -> None:
+    places = {
+        ".pyenv/versions/3.13.2": "python3.13",
+        ".pyenv/versions/3.13.10": "python3.13",
+        ".local/share/uv/python/cpython-3.12.4-linux": "python3.12",
+    }
+    for place, name in places.items():
+        (tmp_path / place / "bin").mkdir(parents=True)
+        executable(tmp_path / place / "bin" / name)
+
+    found = find_interpreters(own_installations(tmp_path))
+
+    assert found["3.13"].path == tmp_path / ".pyenv/versions/3.13.10/bin/python3.13"
+    assert found["3.12"].path.parent.parent.name == "cpython-3.12.4-linux"
 
 
 def test_a_private_directory_on_the_way_makes_a_file_unreachable(tmp_path: Path) -> None:
