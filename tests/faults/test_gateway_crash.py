@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from tests.faults.callers import FUNCTION, Callers
 from tests.faults.conftest import LIMIT, kill
@@ -52,6 +58,49 @@ def test_a_caller_that_hangs_up_frees_its_slot(
     eventually("free slots", lambda: callers.call({"label": "free"}).result().succeeded)
     full_limit_works(callers, journal, LIMIT, "afterwards")
     assert set(journal.runs_of("call").values()) == {1}
+
+
+def test_a_call_whose_caller_hangs_up_while_it_is_queued_never_runs(
+    system: LiveSystem, callers: Callers, journal: Journal, deploy_recorder: Callable[..., None],
+) -> None:  # fmt: skip
+    deploy_recorder(system, limit=LIMIT)
+    [stopped] = system.pids("worker")
+    with _worker_for_one(system) as busy:
+        os.kill(stopped, signal.SIGSTOP)
+        eventually("the only worker", lambda: _workers(callers) == [busy], 20)
+        occupying = callers.call({"sleep_seconds": 60, "label": "occupying"})
+        eventually("a full worker", lambda: callers.get("/depth")["running"] == 1)
+        hung_up = [_call_without_listening(system) for _ in range(LIMIT - 1)]
+        eventually("queued calls", lambda: callers.get("/depth")["queued"] == LIMIT - 1)
+
+        for connection in hung_up:
+            connection.close()
+
+        eventually("an empty queue", lambda: callers.get("/depth")["queued"] == 0)
+        os.kill(stopped, signal.SIGCONT)
+    assert not occupying.result().succeeded
+    full_limit_works(callers, journal, LIMIT, "afterwards")
+    assert not journal.runs_of("call")
+
+
+@contextmanager
+def _worker_for_one(system: LiveSystem) -> Iterator[int]:
+    """Another worker, which runs one invocation at a time and is killed in the end; its pid."""
+    program = str(Path(sys.executable).with_name("lightswitch"))
+    command = [program, "worker", "--data-dir", str(system.data_dir), "--max-concurrency", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "worker_ready" not in process.stderr.readline():
+            assert process.poll() is None
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def _workers(callers: Callers) -> list[int]:
+    """Pids of all that have not been given up."""
+    return [worker["pid"] for worker in callers.get("/workers")["workers"]]
 
 
 def _call_without_listening(system: LiveSystem) -> socket.socket:

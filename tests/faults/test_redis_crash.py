@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
-from tests.faults.callers import Answer, Callers
+from tests.faults.callers import Callers
 from tests.faults.conftest import LIMIT, kill
 from tests.faults.journal import Journal
 from tests.faults.leaks import full_limit_works
+from tests.faults.load import Load
 from tests.faults.waiting import eventually
 from tests.live_system import LiveSystem
 
@@ -18,39 +17,6 @@ RECOVERED_WITHIN_SECONDS = 10
 ANSWERED_WITHIN_SECONDS = 15
 ENOUGH = 100
 CRASHES = 4
-
-
-class Load:
-    """Threads that go on calling, synchronously and asynchronously, and remember every answer."""
-
-    def __init__(self, callers: Callers) -> None:
-        self._callers = callers
-        self._over = threading.Event()
-        self._pool = ThreadPoolExecutor(8)
-        self.submitted: list[Answer] = []
-        self.called: list[Answer] = []
-        self.last_accepted_begun_at = 0.0
-        self._threads = [self._pool.submit(self._submit) for _ in range(4)]
-        self._threads += [self._pool.submit(self._call) for _ in range(4)]
-
-    def _submit(self) -> None:
-        while not self._over.is_set():
-            begun_at = time.monotonic()
-            self.submitted.append(self._callers.submit({"label": "event"}))
-            if self.submitted[-1].succeeded:
-                self.last_accepted_begun_at = max(self.last_accepted_begun_at, begun_at)
-
-    def _call(self) -> None:
-        while not self._over.is_set():
-            self.called.append(self._callers.call({"label": "call"}).result())
-
-    def accepted(self) -> list[str]:
-        return [answer.request_id for answer in self.submitted if answer.succeeded]
-
-    def stop(self) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.result()
 
 
 def test_redis_is_killed_and_restarted_under_load(
@@ -63,14 +29,14 @@ def test_redis_is_killed_and_restarted_under_load(
     recovered_seconds = [_crash_under(load, system) for _ in range(CRASHES)]
     load.stop()
 
-    slowest = max(answer.seconds for answer in load.submitted + load.called)
+    slowest = load.slowest_seconds()
     assert slowest <= ANSWERED_WITHIN_SECONDS
     outcomes = callers.outcomes(load.accepted(), 30)
     assert len(outcomes) == len(set(load.accepted()))
     assert {outcome["status"] for outcome in outcomes} == {"succeeded"}
     assert set(load.accepted()) <= set(journal.runs_of("event"))
     assert max(journal.runs_of("call").values()) == 1, "a sync call runs at most once"
-    failed = [answer for answer in load.submitted + load.called if not answer.succeeded]
+    failed = load.failed()
     assert {answer.error for answer in failed} <= {"ServiceException"}
     report(
         accepted=len(outcomes),

@@ -9,14 +9,17 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.callers import Callers
-from tests.faults.conftest import LIMIT, kill
+from tests.faults.conftest import LIMIT, StartSystem, kill
 from tests.faults.journal import Journal
 from tests.faults.leaks import full_limit_works, is_alive, no_function_is_left
+from tests.faults.load import Load
 from tests.faults.waiting import eventually
 from tests.live_system import LiveSystem
 
 RECOVERED_WITHIN_SECONDS = 10
 ANSWERED_WITHIN_SECONDS = 15
+CRASHES = 3
+ENOUGH = 100
 
 
 @pytest.fixture
@@ -113,3 +116,36 @@ def test_a_worker_that_dies_is_replaced(system: LiveSystem, worker: int) -> None
         "another worker", lambda: [pid for pid in system.pids("worker") if pid != worker]
     )
     assert is_alive(successor)
+
+
+def test_workers_are_killed_one_after_another_under_load(
+    start_system: StartSystem, journal: Journal, deploy_recorder: Callable[..., None],
+    report: Callable[..., None],
+) -> None:  # fmt: skip
+    system = start_system("--workers", "2")
+    callers = Callers(system)
+    deploy_recorder(system)
+    load = Load(callers)
+    for _ in range(CRASHES):
+        _crash_under(load, system)
+    load.stop()
+
+    outcomes = callers.outcomes(load.accepted(), 30)
+    assert len(outcomes) == len(set(load.accepted()))
+    assert {outcome["status"] for outcome in outcomes} == {"succeeded"}
+    assert set(load.accepted()) <= set(journal.runs_of("event"))
+    assert max(journal.runs_of("call").values()) == 1, "a sync call runs at most once"
+    assert {answer.error for answer in load.failed()} <= {"ServiceException"}
+    assert load.slowest_seconds() <= ANSWERED_WITHIN_SECONDS
+    callers.close()
+    report(accepted=len(outcomes), failed_calls=len(load.failed()), crashes=CRASHES)
+
+
+def _crash_under(load: Load, system: LiveSystem) -> None:
+    """Kill a worker in the middle of the load; another has come when this returns."""
+    before = len(load.accepted())
+    eventually("accepted events", lambda: len(load.accepted()) >= before + ENOUGH, 20)
+    workers = system.pids("worker")
+    kill(workers[0])
+    others = eventually("another worker", lambda: set(system.pids("worker")) - set(workers))
+    assert len(others) == 1
