@@ -7,7 +7,7 @@ import importlib.util
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +16,19 @@ from typing import Any, Literal
 from worker.environments.interface import ContainerImage, EnvironmentSpec, RunResult, Work
 from worker.environments.process_environment import ProcessEnvironment
 from worker.environments.process_factory import ProcessEnvironmentFactory
-from worker.sandbox.interface import Sandbox
+from worker.runtimes.official.interface import Launch
+from worker.sandbox.generic_process import GenericProcess
+from worker.sandbox.inside.root import PROGRAMS
+from worker.sandbox.interface import Locations, Sandbox
 
-Kind = Literal["python", "awslambdaric", "bootstrap"]
+Kind = Literal["python", "awslambdaric", "bootstrap", "prewarmed"]
+"""`prewarmed`: a bootstrap in a process that waited for it, from the second environment on."""
 
 FUNCTIONS = Path(__file__).parent / "contract" / "functions"
 EXTENSION = (FUNCTIONS / "extension.py").read_text()
 FUNCTION_ARN = "arn:aws:lambda:eu-central-1:123456789012:function:tried"
 PYTHON_RUNTIME = f"python3.{sys.version_info.minor}"
+RUNTIMES = {"python": PYTHON_RUNTIME, "prewarmed": "prewarmed"}
 WHOLE_PROCESSOR_MB = 1769
 """With less, a function is slowed down as on Lambda."""
 
@@ -31,6 +36,25 @@ RIC_BOOTSTRAP = """#!/bin/sh
 exec {python} -S -c 'import sys; sys.path.insert(0, "'$LAMBDA_TASK_ROOT'"); \\
 from awslambdaric.__main__ import main; main(["awslambdaric", "'$_HANDLER'"])'
 """
+
+
+@dataclass(frozen=True)
+class PrewarmedBootstrap:
+    """An OfficialRuntime for bootstraps written in Python; `directory` has the program that waits for one."""
+
+    directory: Path
+
+    def command(self, seen: Locations, launch: Launch) -> Sequence[str]:
+        return [f"{seen.task_root}/bootstrap"]
+
+    def generic(self, launch: Launch) -> GenericProcess | None:
+        program = f"{PROGRAMS}/await_function.py"
+        interpreter = "/usr/bin/python3"
+        variables = (("PATH", "/usr/bin:/bin"),)
+        command = (interpreter, "-S", program)
+        return GenericProcess(
+            "prewarmed", command, variables, self.directory, self.directory, launch.memory_mb
+        )
 
 
 @dataclass
@@ -72,7 +96,7 @@ class Workbench:
     def suite_code(self, kind: Kind) -> Path:
         """The task root of the contract suite's function for a kind of runtime."""
         root = self.code(app=(FUNCTIONS / "app.py").read_text())
-        if kind == "bootstrap":
+        if kind in ("bootstrap", "prewarmed"):
             _install_bootstrap(root, (FUNCTIONS / "bootstrap.py").read_text())
         elif kind == "awslambdaric":
             _install_awslambdaric(root)
@@ -107,7 +131,7 @@ class Workbench:
             function_name="tried",
             version="$LATEST",
             function_arn=FUNCTION_ARN,
-            runtime=runtime or (PYTHON_RUNTIME if kind == "python" else "provided.al2023"),
+            runtime=runtime or RUNTIMES.get(kind, "provided.al2023"),
             handler=handler,
             timeout_seconds=timeout_seconds,
             memory_mb=memory_mb,
@@ -157,7 +181,10 @@ async def workbench(
 ) -> AsyncIterator[Workbench]:
     """An open factory, closed at the end."""
     factory = ProcessEnvironmentFactory(
-        directory / "worker", library_directory=library_directory, sandbox=sandbox
+        directory / "worker",
+        library_directory=library_directory,
+        find_official=lambda: {"prewarmed": PrewarmedBootstrap(FUNCTIONS / "generic")},
+        sandbox=sandbox,
     )
     await factory.open()
     try:

@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import uvloop
 
@@ -36,6 +37,7 @@ from worker.loop import Loop, until
 from worker.options import WorkerOptions
 from worker.provisioning.keeper import Host, Keeper
 from worker.run_tracing import RunTracing
+from worker.runtimes.official.table import installed
 from worker.sandbox.interface import SandboxUnavailable
 from worker.settlement import Settlement
 from worker.snapshots import Snapshots
@@ -113,7 +115,7 @@ async def _parts(settings: Settings, options: WorkerOptions, tracing: Tracing) -
         factory = ProcessEnvironmentFactory(
             settings.data_dir / "environments",
             library_directory=settings.data_dir / "runtime",
-            clients_directory=settings.data_dir / "runtimes",
+            find_official=partial(installed, settings.data_dir / "runtimes"),
             policy=options.isolation,
         )
         await factory.open()

@@ -12,8 +12,9 @@ from tests.acceptance.download_cache import download_cache
 from tests.acceptance.functions import call, failing_call
 from tests.deployment_packages import package
 from tests.live_system import LiveSystem
+from worker.runtimes.node.interpreter import node_on_path
 from worker.runtimes.official.interface import CannotInstall
-from worker.runtimes.official.node import NODE_CLIENTS, node_major
+from worker.runtimes.official.node import NODE_CLIENTS
 from worker.runtimes.official.table import install
 
 pytestmark = pytest.mark.timeout(600)
@@ -41,7 +42,7 @@ exports.handler = awslambda.streamifyResponse(async (event, stream) => {
 @pytest.fixture(scope="module")
 def runtime() -> str:
     """The runtime of the Node.js on this machine."""
-    major = node_major()
+    major = node_on_path().major
     names = [client.runtime for client in NODE_CLIENTS if client.major == major]
     if not names:
         pytest.skip(f"no client suits the Node.js of this machine ({major or 'none'})")

@@ -38,6 +38,16 @@ class OutputPipe:
             os.close(self.write_end)
             self.write_end = -1
 
+    def read_instead(self, read_end: int) -> None:
+        """The process writes into another pipe, which is ours from now on."""
+        self._loop.remove_reader(self._read_end)
+        self._poll.unregister(self._read_end)
+        os.close(self._read_end)
+        self._read_end = read_end
+        os.set_blocking(read_end, False)
+        self._poll.register(read_end, select.POLLIN)
+        self._loop.add_reader(read_end, self._read)
+
     def drain(self) -> None:
         """Deliver what was written before this call."""
         budget = DRAIN_BYTES

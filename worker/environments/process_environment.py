@@ -352,9 +352,12 @@ class ProcessEnvironment:
             extensions=self._extensions.programs(self._log_stream, channel_variables),
             is_template=self._is_template,
             copy_of=template,
+            generic=self._official.generic(self._launch()) if self._official else None,
         )
         try:
             self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)
+            if self._process.output >= 0:
+                self._output.read_instead(self._process.output)
         except StartFailed as error:
             self._process_failed(error)
         self._output.process_started()
@@ -364,12 +367,14 @@ class ProcessEnvironment:
         if self._destroying is not None and self._process is not None:
             await self._process.kill()
 
+    def _launch(self) -> Launch:
+        return Launch(self._spec.handler, self._spec.memory_mb, self._spec.variables)
+
     def _command(self, seen: Locations) -> Sequence[str]:
         if self._spec.image is not None:
             return self._spec.image.command
         if self._official is not None:
-            launch = Launch(self._spec.handler, self._spec.memory_mb, self._spec.variables)
-            return self._official.command(seen, launch)
+            return self._official.command(seen, self._launch())
         layered = self._spec.layers is not None and (self._spec.layers / "bootstrap").is_file()
         if layered and not (self._spec.task_root / "bootstrap").is_file():
             return [f"{seen.layers}/bootstrap"]

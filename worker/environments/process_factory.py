@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import resource
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from broker.interface import IMAGES
@@ -18,7 +18,7 @@ from worker.environments.interface import EnvironmentSpec, OnOutput
 from worker.environments.process_environment import ProcessEnvironment
 from worker.environments.templates import Templates
 from worker.runtimes.library import prepare_library
-from worker.runtimes.official.table import installed
+from worker.runtimes.official.interface import OfficialRuntime
 from worker.sandbox.interface import Sandbox
 from worker.sandbox.levels import IsolationPolicy, Level
 from worker.sandbox.process_sandbox import AUTOMATIC, ProcessSandbox
@@ -29,8 +29,8 @@ class ProcessEnvironmentFactory:
 
     `directory` is the worker's own; scratch directories and (below `library_directory`, which several
     workers may share, else below `directory`) the packages that Python functions find without bringing
-    them. Official runtime clients lie in
-    `clients_directory`. `policy` says which levels may be used; `sandbox` replaces all that.
+    them. `find_official` looks for runtimes that run AWS's clients. `policy` says which levels may be used;
+    `sandbox` replaces all that.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class ProcessEnvironmentFactory:
         directory: Path,
         *,
         library_directory: Path | None = None,
-        clients_directory: Path | None = None,
+        find_official: Callable[[], Mapping[str, OfficialRuntime]] = dict,
         policy: IsolationPolicy = AUTOMATIC,
         sandbox: Sandbox | None = None,
     ) -> None:
@@ -46,7 +46,7 @@ class ProcessEnvironmentFactory:
         self._sandbox = sandbox or ProcessSandbox(
             directory, self._library_directory / "current", policy=policy
         )
-        self._official = installed(clients_directory) if clients_directory else {}
+        self._official = find_official()
         self._templates = Templates(self._create_template)
         self._environments: set[ProcessEnvironment] = set()
 

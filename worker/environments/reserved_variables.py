@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from worker.environments.interface import EnvironmentSpec
+from worker.runtimes.default_variables import default_variables
 from worker.sandbox.interface import Locations
 
 IMAGE_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/bin"
@@ -42,8 +43,7 @@ def _log_names(spec: EnvironmentSpec, log_stream: str) -> dict[str, str]:
 def _beginnings(spec: EnvironmentSpec, locations: Locations) -> dict[str, str]:
     """What a function may set otherwise: the image's environment, or a runtime's."""
     if spec.image is None:
-        python = spec.runtime.startswith("python")
-        return _defaults(locations, python=python, node=_node_major(spec.runtime))
+        return default_variables(locations, spec.runtime)
     defaults = {"HOME": locations.scratch, "PATH": IMAGE_PATH, "TZ": ":UTC"}
     return {**defaults, "LAMBDA_TASK_ROOT": "/var/task", **spec.image.environment}
 
@@ -83,26 +83,3 @@ def extension_variables(
     """The whole environment of an extension's process."""
     given = process_variables(spec, log_stream, locations, channel)
     return {name: value for name, value in given.items() if name not in NOT_FOR_EXTENSIONS}
-
-
-def _defaults(locations: Locations, *, python: bool, node: str) -> dict[str, str]:
-    """What a function may set otherwise."""
-    runtime, task = locations.library or "/var/runtime", locations.task_root
-    layers = locations.layers or "/opt"
-    variables = {
-        "HOME": locations.scratch,
-        "LANG": "en_US.UTF-8",
-        "LD_LIBRARY_PATH": f"/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{layers}/lib",
-        "PATH": f"/usr/local/bin:/usr/bin:/bin:{layers}/bin",
-        "TZ": ":UTC",
-    }
-    if python and locations.library:
-        variables["PYTHONPATH"] = runtime
-    if node:
-        places = (f"{layers}/nodejs/node{node}", f"{layers}/nodejs", runtime)
-        variables["NODE_PATH"] = ":".join(f"{place}/node_modules" for place in places)
-    return variables
-
-
-def _node_major(runtime: str) -> str:
-    return runtime.removeprefix("nodejs").partition(".")[0] if runtime.startswith("nodejs") else ""

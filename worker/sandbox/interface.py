@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from worker.sandbox.generic_process import GenericProcess
 from worker.sandbox.levels import Level
 
 
@@ -65,6 +66,9 @@ class ProcessSpec:
 
     Where the sandbox `copies`: a process that `is_template` serves nothing once it is ready, but is there to
     be forked; `copy_of` is such a process of the same function, and the new one goes on from there.
+
+    `generic`: a pre-warmed process of this kind may become it; `waits`: it is such a process itself, for
+    whatever function.
     """
 
     runtime: str
@@ -84,6 +88,8 @@ class ProcessSpec:
     extensions: ExtensionPrograms | None = None
     is_template: bool = False
     copy_of: SandboxProcess | None = None
+    generic: GenericProcess | None = None
+    waits: bool = False
 
 
 FailureKind = Literal["setup", "entrypoint", "working_directory"]
@@ -104,6 +110,11 @@ class SandboxProcess(Protocol):
     @property
     def pid(self) -> int:
         """Its pid as the worker sees it; 0 until it has been forked."""
+
+    @property
+    def output(self) -> int:
+        """The read end of the pipe for its stdout and stderr where that is not the spec's: it was pre-warmed.
+        The caller owns it. -1: the spec's."""
 
     def initialized(self) -> None:
         """Init is over: from now on the processor's limit holds, as on Lambda."""

@@ -54,7 +54,8 @@ HOW_TO_GET = {
 class IsolationPolicy:
     """`forced`: this level or none. `minimum`: refuse to start below it. `shared`: directories of this
     machine that functions see at their own paths, writable where modes allow. `prepared`: children that each
-    zygote keeps ready. `allowed_networks`: what functions may reach although `filtered` refuses it."""
+    zygote keeps ready. `prewarmed`: generic processes that are kept for each kind of function (0: none).
+    `allowed_networks`: what functions may reach although `filtered` refuses it."""
 
     forced: Level | None = None
     minimum: Level = Level.L0
@@ -62,6 +63,7 @@ class IsolationPolicy:
     allowed_networks: tuple[str, ...] = ()
     shared: tuple[Path, ...] = ()
     prepared: int = 4
+    prewarmed: int = 2
 
     def candidates(self) -> tuple[Level, ...]:
         """The levels to try, strongest first."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from worker.sandbox.inside.root import IMAGE_SITE, LAYERS, RUNTIME, SCRATCH, TASK_ROOT
+from worker.sandbox.generic_process import GenericProcess
+from worker.sandbox.inside.root import IMAGE_SITE, LAYERS, PROGRAMS, RUNTIME, SCRATCH, TASK_ROOT
 from worker.sandbox.interface import Locations, ProcessSpec, StartFailed
 from worker.sandbox.interpreters import reachable_by_all
 from worker.sandbox.zygote_slot import ZygoteSlot
@@ -52,6 +53,12 @@ def place(slot: ZygoteSlot, spec: ProcessSpec, scratch: Path, library: Path | No
     if slot.private_mounts:
         return _mounted(slot, seen, trees, scratch)
     return _where_it_lies(slot, spec, scratch, runtime)
+
+
+def place_generic(kind: GenericProcess) -> Placement:
+    """The view of a process that waits for its function, in a root of its own."""
+    trees = ((str(kind.runtime_directory), RUNTIME), (str(kind.program_directory), PROGRAMS))
+    return Placement(Locations(TASK_ROOT, RUNTIME, SCRATCH, LAYERS), trees)
 
 
 def _in_image(slot: ZygoteSlot, image: Path) -> Placement:

@@ -10,8 +10,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from worker.sandbox.branch_slot import BranchSlot
+from worker.sandbox.generic_process import GenericProcess
+from worker.sandbox.generic_starts import GenericStarts
 from worker.sandbox.inside.network import API_PORT, LOOPBACK
 from worker.sandbox.inside.network_filter import api_address
 from worker.sandbox.interface import (
@@ -25,7 +28,14 @@ from worker.sandbox.interface import (
 )
 from worker.sandbox.interpreters import Interpreter, find_interpreters
 from worker.sandbox.levels import NETWORK_LEVELS, IsolationPolicy, Level
-from worker.sandbox.placement import Placement, make_mount_points, place
+from worker.sandbox.placement import Placement, make_mount_points, place, place_generic
+from worker.sandbox.requests import (
+    descriptors_of,
+    furnish_request,
+    generic_spec,
+    start_request,
+    variables_of,
+)
 from worker.sandbox.uid_block import FIRST_UID, NoUids, UidBlock
 from worker.sandbox.zygote_connection import Event
 from worker.sandbox.zygote_process import ZygoteProcess
@@ -33,13 +43,8 @@ from worker.sandbox.zygote_slot import ZygoteSlot
 
 PROVIDED = ("provided", "provided.al2", "provided.al2023")
 LOCK_DIRECTORY = Path("/run/lightswitch")
-OPEN_FILES = 1024
-PROCESSES = 1024
 MB_OF_A_PROCESSOR = 1769
 """A function with so much memory has one processor (AWS's documentation)."""
-EXECUTED_EXTRA_BYTES = 256 << 20
-"""Beyond its memory, for a program whose runtime reserves more than it uses."""
-
 AUTOMATIC = IsolationPolicy()
 
 
@@ -75,6 +80,7 @@ class ProcessSandbox:
         self._numbers = itertools.count(1)
         self._branches: set[BranchSlot] = set()
         self._burials: set[asyncio.Task[None]] = set()
+        self._generics = GenericStarts(self._launch_generic, policy.prewarmed)
 
     @property
     def level(self) -> Level:
@@ -96,6 +102,10 @@ class ProcessSandbox:
         """Where a template's user can own namespaces that it has not made: it has to be one of ours."""
         slot = self._slots.get(self._default_version()) if self._slots else None
         return slot is not None and slot.own_root and slot.own_uids
+
+    def waiting(self) -> list[int]:
+        """Pids of generic processes that wait for a function."""
+        return self._generics.pids()
 
     def runtimes(self) -> tuple[str, ...]:
         """Every version of Python found here, and programs that bring their own runtime."""
@@ -126,50 +136,97 @@ class ProcessSandbox:
         raise SandboxUnavailable(self._why_not())
 
     async def start(self, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure) -> SandboxProcess:
-        """Have the process forked by the zygote of its Python version."""
+        """Have the zygote of its Python version fork the process, or take one that waits for a function."""
         if isinstance(spec.copy_of, ZygoteProcess):
             return await self._copy(spec.copy_of, spec, on_exit, on_failure)
-        slot = self._slot(self._version(spec.runtime))
+        slot = await self._ready_slot(spec.runtime)
+        process = await self._start_waiting(slot, spec, on_exit, on_failure)
+        if process is None:
+            process = await self._start_afresh(slot, spec, on_exit, on_failure)
+        self._generics.note_start()
+        return process
+
+    async def _ready_slot(self, runtime: str) -> ZygoteSlot:
+        slot = self._slot(self._version(runtime))
         try:
-            connection = await slot.connection()
-            process, placement = self._prepare(slot, spec, on_exit, on_failure)
-            if spec.is_template:
-                process.slot = await self._grow_branch(slot, process)
-                connection = await process.slot.connection()
+            await slot.connection()
         except SandboxUnavailable as error:
             raise StartFailed("setup", str(error)) from error
-        self._processes[process.identifier] = process
-        lines = [line.fileno() for line in (spec.channel, spec.api_line) if line is not None]
-        descriptors = [spec.output, *lines]
-        if spec.extensions is not None:
-            descriptors += [spec.extensions.output, spec.extensions.line.fileno()]
+        return slot
+
+    async def _start_afresh(
+        self, slot: ZygoteSlot, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure
+    ) -> ZygoteProcess:
+        process, placement = self._prepare(slot, spec, on_exit, on_failure)
+        if spec.is_template:
+            try:
+                process.slot = await self._grow_branch(slot, process)
+            except SandboxUnavailable as error:
+                raise StartFailed("setup", str(error)) from error
+        seen = self._seen(process, spec, placement)
+        await self._send(process, start_request(process, spec, seen, placement), descriptors_of(spec))
+        return process
+
+    async def _start_waiting(
+        self, slot: ZygoteSlot, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure
+    ) -> ZygoteProcess | None:
+        """A process that waits for a function like this one; None where there is none."""
+        if spec.generic is None or spec.extensions is not None or not slot.own_root:
+            return None
+        waiting = self._generics.take(spec.generic)
+        if waiting is None or (process := waiting.process) is None:
+            return None
+        fit = False
         try:
-            filtered = self._policy.network == "filtered"
-            await connection.send(_start_request(process, spec, placement, filtered=filtered), descriptors)
-        except ConnectionError as error:
+            placement = place(slot, spec, Path(), self._library)
+            seen = self._seen(process, spec, placement)
+            lines = [] if spec.api_line is None else [spec.api_line.fileno()]
+            if await process.furnish(furnish_request(process, spec, seen, placement), lines):
+                fit = await waiting.assign(variables_of(process, spec, seen))
+        finally:
+            if not fit:
+                self._generics.discard(waiting)
+        if not fit:
+            return None
+        waiting.close(keep_output=True)
+        process.hand_over(on_exit, on_failure)
+        process.output = waiting.output
+        process.processors = spec.memory_mb / MB_OF_A_PROCESSOR
+        return process
+
+    async def _launch_generic(
+        self, kind: GenericProcess, descriptors: list[int], on_exit: OnExit, on_failure: OnFailure
+    ) -> ZygoteProcess:
+        """Start a process that is to wait for its function. Raises StartFailed."""
+        slot = await self._ready_slot(kind.runtime)
+        spec, placement = generic_spec(kind, descriptors[0]), place_generic(kind)
+        process = self._new_process(slot, self._take_uid(slot), spec, on_exit, on_failure)
+        if process.uid:
+            for descriptor in descriptors:
+                os.fchown(descriptor, process.uid, process.uid)
+        request = start_request(process, spec, placement.locations, placement)
+        await self._send(process, request, descriptors)
+        return process
+
+    async def _send(self, process: ZygoteProcess, request: Mapping[str, Any], descriptors: list[int]) -> None:
+        self._processes[process.identifier] = process
+        try:
+            connection = await process.slot.connection()
+            await connection.send(request, descriptors)
+        except (ConnectionError, SandboxUnavailable) as error:
             self._forget(process)
-            raise StartFailed("setup", f"the zygote died: {error}") from error
+            raise StartFailed("setup", f"the zygote or the template died: {error}") from error
         except BaseException:
             self._forget(process)
             raise
-        return process
 
     async def _copy(
         self, template: ZygoteProcess, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure
     ) -> SandboxProcess:
         assert spec.channel is not None
         process = self._new_process(template.slot, template.uid, spec, on_exit, on_failure)
-        self._processes[process.identifier] = process
         request = {"request": "copy", "identifier": process.identifier, "runtime_api": self._api_of(spec)}
-        try:
-            connection = await template.slot.connection()
-            await connection.send(request, [spec.output, spec.channel.fileno()])
-        except (SandboxUnavailable, ConnectionError) as error:
-            self._forget(process)
-            raise StartFailed("setup", f"the template died: {error}") from error
-        except BaseException:
-            self._forget(process)
-            raise
+        await self._send(process, request, [spec.output, spec.channel.fileno()])
         return process
 
     def _api_of(self, spec: ProcessSpec) -> str:
@@ -196,6 +253,7 @@ class ProcessSandbox:
 
     async def close(self) -> None:
         """End all zygotes, and with them every process."""
+        await self._generics.close()
         await asyncio.gather(*(branch.close() for branch in list(self._branches)))
         await asyncio.gather(*self._burials)
         await asyncio.gather(*(slot.close() for slot in self._slots.values()))
@@ -297,13 +355,24 @@ class ProcessSandbox:
         placement = place(slot, spec, self._scratch / identifier, self._library)
         if placement.problem:
             self._complain(placement.problem)
-        uid = 0
-        if slot.block is not None and slot.own_uids and not placement.problem:
-            try:
-                uid = slot.block.take()
-            except NoUids as error:
-                raise StartFailed("setup", str(error)) from error
+        uid = 0 if placement.problem else self._take_uid(slot)
         return self._new_process(slot, uid, spec, on_exit, on_failure, identifier), placement
+
+    def _take_uid(self, slot: ZygoteSlot) -> int:
+        """0 where processes have the zygote's."""
+        if slot.block is None or not slot.own_uids:
+            return 0
+        try:
+            return slot.block.take()
+        except NoUids as error:
+            raise StartFailed("setup", str(error)) from error
+
+    def _seen(self, process: ZygoteProcess, spec: ProcessSpec, placement: Placement) -> Locations:
+        """What the process sees, the Runtime API included."""
+        if spec.api_line is None:
+            return placement.locations
+        host = api_address(process.uid) if self._policy.network == "filtered" else LOOPBACK
+        return replace(placement.locations, runtime_api=f"{host}:{API_PORT}")
 
     def _new_process(
         self,
@@ -351,57 +420,3 @@ class ProcessSandbox:
     def _branch_lost(self, branch: BranchSlot) -> None:
         for process in [each for each in self._processes.values() if each.slot is branch]:
             process.was_killed()
-
-
-def _start_request(
-    process: ZygoteProcess, spec: ProcessSpec, placement: Placement, *, filtered: bool
-) -> dict[str, object]:
-    locations = placement.locations
-    if spec.api_line is not None:
-        host = api_address(process.uid) if filtered else LOOPBACK
-        locations = replace(locations, runtime_api=f"{host}:{API_PORT}")
-    return {
-        "request": "start",
-        "identifier": process.identifier,
-        "mark": process.mark,
-        "command": list(spec.command(locations)),
-        "working_directory": spec.working_directory if spec.image else "",
-        "handler": spec.handler,
-        "version": spec.runtime.removeprefix("python"),
-        "library": locations.library,
-        "has_channel": spec.channel is not None,
-        "has_api_line": spec.api_line is not None,
-        "extensions": _extensions(process, spec, locations),
-        "layers": locations.layers,
-        "variables": {**spec.variables(locations), **dict([process.mark.split("=", 1)])},
-        "limits": {"memory_bytes": spec.memory_mb << 20, "processes": PROCESSES},
-        "confinement": {
-            "uid": process.uid,
-            "mounts": bool(placement.binds),
-            "binds": placement.binds,
-            "trees": placement.trees,
-            "readable": [each for each in (locations.task_root, locations.library, locations.layers) if each],
-            "scratch": process.scratch,
-            "task_root": locations.task_root,
-            "open_files": OPEN_FILES,
-            "processes": PROCESSES,
-            "storage_mb": spec.ephemeral_storage_mb,
-            "memory_bytes": _data_limit_bytes(process, spec),
-            "image": spec.image is not None,
-        },
-    }
-
-
-def _extensions(process: ZygoteProcess, spec: ProcessSpec, locations: Locations) -> dict[str, object] | None:
-    if spec.extensions is None:
-        return None
-    paths = [f"{locations.layers}/extensions/{name}" for name in spec.extensions.names]
-    mark = dict([process.mark.split("=", 1)])
-    return {"paths": paths, "variables": {**spec.extensions.variables(locations), **mark}}
-
-
-def _data_limit_bytes(process: ZygoteProcess, spec: ProcessSpec) -> int:
-    """Where no control group counts: a limit for each process alone."""
-    if process.slot.cgroups is not None:
-        return 0
-    return (spec.memory_mb << 20) + (EXECUTED_EXTRA_BYTES if spec.channel is None else 0)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from worker.runtimes.python.sweep import MARK
 from worker.sandbox.branch_slot import BranchSlot
 from worker.sandbox.interface import OnExit, OnFailure, SandboxUnavailable, StartFailed
 from worker.sandbox.zygote_connection import Event
 from worker.sandbox.zygote_slot import ZygoteSlot
+
+logger = logging.getLogger(__name__)
 
 
 class ZygoteProcess:
@@ -36,6 +39,9 @@ class ZygoteProcess:
         self.pid = 0
         self.processors = 0.0
         """What it may use once it is initialized; 0: without limit."""
+        self.output = -1
+        self._exit_code: int | None = None
+        self._furnished: asyncio.Future[bool] | None = None
         self._group = ""
         self._frozen = False
         self._on_exit = on_exit
@@ -45,6 +51,27 @@ class ZygoteProcess:
         self._gone = asyncio.Event()
         self._gone_or_lost = asyncio.Event()
         self._killing: asyncio.Task[None] | None = None
+
+    async def furnish(self, request: Mapping[str, object], descriptors: Sequence[int]) -> bool:
+        """Have the zygote give a waiting generic process what is a function's; False where it is no longer
+        fit to become one."""
+        self._furnished = asyncio.get_running_loop().create_future()
+        if self._ended:
+            return False
+        try:
+            connection = await self.slot.connection()
+            await connection.send(
+                {"request": "furnish", "identifier": self.identifier, **request}, descriptors
+            )
+        except (SandboxUnavailable, ConnectionError):
+            return False
+        return await self._furnished and not self._ended
+
+    def hand_over(self, on_exit: OnExit, on_failure: OnFailure) -> None:
+        """From now on its end is told to others: at once where it has come already."""
+        self._on_exit, self._on_failure = on_exit, on_failure
+        if self._exit_code is not None:
+            on_exit(self._exit_code)
 
     def initialized(self) -> None:
         """Have the zygote set the processor's limit, when it comes to it."""
@@ -117,8 +144,13 @@ class ZygoteProcess:
         match event["event"]:
             case "started":
                 self.pid, self._group = event["pid"], event["group"]
+            case "furnished":
+                self._know_furnished(True)
+            case "unfurnished":
+                logger.warning("generic process not furnished", extra={"reason": event["text"]})
+                self._know_furnished(False)
             case "failed":
-                self._ended = True
+                self._end()
                 self._on_failure(StartFailed(event["kind"], event["text"]))
             case "exited":
                 self._exit(event["code"])
@@ -142,5 +174,14 @@ class ZygoteProcess:
 
     def _exit(self, code: int) -> None:
         if not self._ended:
-            self._ended = True
+            self._end()
+            self._exit_code = code
             self._on_exit(code)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._know_furnished(False)
+
+    def _know_furnished(self, furnished: bool) -> None:
+        if self._furnished is not None and not self._furnished.done():
+            self._furnished.set_result(furnished)

@@ -10,6 +10,7 @@ from worker.runtimes.java.archive import archive_name, archive_options
 from worker.runtimes.java.java_homes import JavaHome
 from worker.runtimes.java.options import java_options
 from worker.runtimes.official.interface import Launch
+from worker.sandbox.generic_process import GenericProcess
 from worker.sandbox.interface import Locations
 
 LIBRARIES = "lib"
@@ -32,6 +33,10 @@ class JavaRuntime:
         """As AWS's own bootstrap starts the client, with the user's options before its own."""
         chosen = launch.variables.get("JAVA_TOOL_OPTIONS", "")
         return self.start(seen.library, launch, chosen, archived=self.archived)
+
+    def generic(self, launch: Launch) -> GenericProcess | None:
+        """None yet: Java functions are started plainly."""
+        return None
 
     def start(self, library: str, launch: Launch, chosen: str, *, archived: bool) -> list[str]:
         major = self.home.major

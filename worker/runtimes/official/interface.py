@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from worker.sandbox.generic_process import GenericProcess
 from worker.sandbox.interface import Locations
 
 UNFINISHED = "unfinished-"
@@ -35,6 +36,9 @@ class OfficialRuntime(Protocol):
 
     def command(self, seen: Locations, launch: Launch) -> Sequence[str]:
         """What to execute in a process that sees its directories at `seen`."""
+
+    def generic(self, launch: Launch) -> GenericProcess | None:
+        """Which kind of pre-warmed process can become the function's; None: only a plain start will do."""
 
 
 class OfficialClient(Protocol):

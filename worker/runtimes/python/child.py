@@ -66,14 +66,14 @@ class Child:
     ) -> int:
         """Become the function; returns its exit status, or never (exec, SystemExit).
 
-        Descriptors: the output; where the request has them the channel, the Runtime API's line, output and
-        line of extensions; the trees. With a `line` it becomes a template, which hears there of the copies to
-        be made.
+        Descriptors: the output; where the request has them, the channel, the Runtime API's line, output and
+        line of extensions, a generic process's two lines; the trees. With a `line` it becomes a template,
+        which hears there of the copies to be made.
         """
         try:
             if self._unprepared is not None:
                 raise self._unprepared
-            output, channel, api_line, extension_ends, trees = _named(request, descriptors)
+            output, lines, api_line, extension_ends, trees = _named(request, descriptors)
             confinement = Confinement(**request["confinement"])
             confine(self._isolation, confinement, zygote_pid, trees, api_line)
             if extension_ends:
@@ -81,17 +81,21 @@ class Child:
                 start_extensions(self._isolation, programs, *extension_ends)
             if line is not None:
                 line = _moved(line)
-            function_end = _arrange_descriptors(output, channel)
+            _arrange_descriptors(output, lines, inheritable=request["is_generic"])
             _set_environment(request["variables"])
         except OSError as error:
             self._report("setup", str(error))
             os._exit(SETUP_FAILED_STATUS)
-        if function_end is None:
+        if request["is_generic"]:
+            # Its lines may lie where the way to report was; its status says enough.
+            self._report = _say_nothing
+        if not request["has_channel"]:
             if request["working_directory"]:
                 self._enter(request["working_directory"])
-            self._execute(request["command"])
+            self._execute(request["command"], STDERR_DESCRIPTOR + len(lines))
             return SETUP_FAILED_STATUS
         # The report's socket belongs to the zygote: function code must not reach it.
+        function_end = socket.socket(fileno=CHANNEL_DESCRIPTOR)
         if line is None:
             self._isolation.kernel.close_all_but([CHANNEL_DESCRIPTOR])
         else:
@@ -106,9 +110,9 @@ class Child:
         except OSError as error:
             self._fail("working_directory", f"chdir {directory}: {_reason(error)}")
 
-    def _execute(self, command: list[str]) -> None:
+    def _execute(self, command: list[str], last_descriptor: int) -> None:
         # Descriptors that came over the control socket are inheritable, whatever flag one asks for.
-        _keep_from_programs(STDERR_DESCRIPTOR)
+        _keep_from_programs(last_descriptor)
         # Python ignores these two, and what is ignored stays so in the new program.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -150,25 +154,31 @@ class Child:
 
 def _named(
     request: dict[str, Any], descriptors: list[int]
-) -> tuple[int, int | None, int | None, list[int], list[int]]:
+) -> tuple[int, list[int], int | None, list[int], list[int]]:
+    """Output, lines (the channel, or a generic process's two), the Runtime API's line, what extensions need,
+    trees."""
     rest = list(descriptors)
     output = rest.pop(0)
-    channel = rest.pop(0) if request["has_channel"] else None
+    lines = [rest.pop(0)] if request["has_channel"] else []
     api_line = rest.pop(0) if request["has_api_line"] else None
     extension_ends = [rest.pop(0), rest.pop(0)] if request["extensions"] else []
-    return output, channel, api_line, extension_ends, rest
+    if request["is_generic"]:
+        lines, rest = rest[:2], rest[2:]
+    return output, lines, api_line, extension_ends, rest
 
 
-def _arrange_descriptors(output: int, channel: int | None) -> socket.socket | None:
-    """Output to 1 and 2, the channel (if any) to 3, which no program run by the function inherits."""
-    given = [output] if channel is None else [output, channel]
+def _arrange_descriptors(output: int, lines: list[int], *, inheritable: bool) -> None:
+    """Output to 1 and 2, lines to CHANNEL_DESCRIPTOR and up; programs inherit these only where wanted."""
+    given = [output, *lines]
     moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) for descriptor in given]
     os.dup2(moved[0], 1)
     os.dup2(moved[0], 2)
-    if channel is None:
-        return None
-    os.dup2(moved[1], CHANNEL_DESCRIPTOR, inheritable=False)
-    return socket.socket(fileno=CHANNEL_DESCRIPTOR)
+    for descriptor, line in enumerate(moved[1:], CHANNEL_DESCRIPTOR):
+        os.dup2(line, descriptor, inheritable=inheritable)
+
+
+def _say_nothing(kind: str, text: str) -> None:
+    """A Report."""
 
 
 def _moved(line: socket.socket) -> socket.socket:

@@ -5,12 +5,15 @@ with it, taking every environment along. Function code never runs in it. It keep
 (`stem`), so that an environment that is asked for takes one ready made.
 
 Requests: `start` (identifier, confinement, command, handler, variables, ...; descriptors: output pipe,
-then the channel and the Runtime API's line, if any), `limit_cpu` (group, processors), `kill` (remains).
-Events: `ready` or `unavailable`, `started`, `failed`, `exited`, `gone`.
+then the channel, the Runtime API's line, a generic process's two ends, if any), `furnish` (identifier,
+limits, furnishing; descriptors: the Runtime API's line, if any): a generic process gets what is a
+function's; `limit_cpu` (group, processors), `kill` (remains).
+Events: `ready` or `unavailable`, `started`, `failed`, `furnished` or `unfurnished`, `exited`, `gone`.
 """
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import logging
@@ -24,6 +27,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from ...sandbox.inside.cgroups import CgroupLimits
+from ...sandbox.inside.furnish import Furnishing, furnish
 from ...sandbox.inside.isolation import Isolation, set_up
 from ...sandbox.inside.kernel import MS_NODEV, MS_NOSUID, MS_RDONLY, PR_SET_CHILD_SUBREAPER, Kernel
 from ...sandbox.inside.probe import can_confine
@@ -115,6 +119,8 @@ class Zygote:
             self._limit_cpu(request["group"], request["processors"])
         elif request["request"] == "branch":
             self._grow_branch(descriptors[0])
+        elif request["request"] == "furnish":
+            self._furnish(request, descriptors)
         else:
             self._condemn(Remains(**request["remains"]))
         return True
@@ -154,6 +160,7 @@ class Zygote:
         try:
             trees += self._open_trees(request["confinement"]["trees"])
             self._limit(stem.group, request)
+            self._weigh(stem.group, background=request["is_generic"])
             stem.assign(message, [*descriptors, *trees])
         except OSError:
             kill(stem.init_pid or stem.pid)
@@ -207,6 +214,29 @@ class Zygote:
     def _limit(self, group: str, request: dict[str, Any]) -> None:
         if self._isolation.cgroups is not None:
             self._isolation.cgroups.limit(group, CgroupLimits(**request["limits"]))
+
+    def _weigh(self, group: str, *, background: bool) -> None:
+        if background and self._isolation.cgroups is not None:
+            self._isolation.cgroups.weigh(group, background=True)
+
+    def _furnish(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        identifier, furnishing = request["identifier"], Furnishing(**request["furnishing"])
+        trees: list[int] = []
+        try:
+            live = self._live.get(identifier)
+            if live is None or live.remains.pid not in self._by_pid:
+                raise OSError(errno.ESRCH, "it has ended")
+            trees += self._open_trees(furnishing.trees)
+            if self._isolation.cgroups is not None:
+                self._isolation.cgroups.limit(live.group, CgroupLimits(**request["limits"]))
+                self._isolation.cgroups.weigh(live.group, background=False)
+            furnish(self._isolation, live.remains.pid, furnishing, trees, descriptors)
+        except OSError as error:
+            self._tell("unfurnished", identifier, text=str(error))
+        else:
+            self._tell("furnished", identifier)
+        for descriptor in [*descriptors, *trees]:
+            os.close(descriptor)
 
     def _limit_cpu(self, group: str, processors: float) -> None:
         try:

@@ -107,6 +107,13 @@ class Cgroups:
             # What was not used lately may be used in one go: a short run is not cut in two.
             self._write_if_there("cpu", name, "cpu.cfs_burst_us", str(quota_us))
 
+    def weigh(self, name: str, *, background: bool) -> None:
+        """Whether the group gets processor time only where hardly anybody else wants it. Raises OSError."""
+        if self.unified:
+            self._write("unified", name, "cpu.weight", "1" if background else "100")
+        else:
+            self._write("cpu", name, "cpu.shares", "2" if background else "1024")
+
     def join(self, name: str) -> None:
         """Move this process, which must have one thread, there. Raises OSError."""
         for controller in self.directories:

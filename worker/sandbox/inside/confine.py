@@ -25,7 +25,6 @@ from .kernel import (
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
-    MS_REMOUNT,
     PR_SET_DUMPABLE,
     PR_SET_NO_NEW_PRIVS,
     PR_SET_PDEATHSIG,
@@ -33,12 +32,11 @@ from .kernel import (
 )
 from .network import LOOPBACK, pass_listener_on, raise_loopback
 from .network_filter import api_address
-from .root import LAYERS, RUNTIME, SCRATCH, SETTINGS, SYSTEM, TASK_ROOT
+from .root import LAYERS, RUNTIME, SCRATCH, SETTINGS, SYSTEM, TASK_ROOT, mount_scratch
 from .user_namespace import close_user_namespace
 
 FILE_MODE_MASK = 0o022
 HOST_NAME = "sandbox"
-FILES_PER_MB = 256
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
@@ -129,8 +127,7 @@ def confine(
 
 def furnish(kernel: Kernel, confinement: Confinement, trees: Sequence[int]) -> None:
     """Room in /tmp, and the trees at their places. Raises OSError."""
-    storage = f"size={confinement.storage_mb}m,nr_inodes={confinement.storage_mb * FILES_PER_MB}"
-    kernel.mount(None, SCRATCH, None, MS_REMOUNT | MS_NOSUID | MS_NODEV, storage)
+    mount_scratch(kernel, confinement.storage_mb)
     for tree, (_, target) in zip(trees, confinement.trees):  # noqa: B905 (Python 3.9)
         kernel.attach(tree, target)
     if confinement.image:

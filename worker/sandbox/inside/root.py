@@ -24,6 +24,8 @@ TASK_ROOT = "/var/task"
 LAYERS = "/opt"
 RUNTIME = "/var/runtime"
 SCRATCH = "/tmp"
+PROGRAMS = "/run/lightswitch"
+"""Where a generic process finds the program that waits for its function; functions do not see it."""
 IMAGE_SITE = "/run/image"
 """Where a container image's root file system is attached before it becomes the root."""
 
@@ -49,8 +51,15 @@ LINKS = {
     "var/tmp": SCRATCH,
     "etc/mtab": "/proc/self/mounts",
 }
+FILES_PER_MB = 256
 USERS = "root:x:0:0:root:/:/sbin/nologin\nsbx_user1051:x:{uid}:{uid}::/tmp:/sbin/nologin\n"
 GROUPS = "root:x:0:\nsbx_user1051:x:{uid}:\n"
+
+
+def mount_scratch(kernel: Kernel, storage_mb: int) -> None:
+    """Give the /tmp that is mounted there its size. Raises OSError."""
+    size = f"size={storage_mb}m,nr_inodes={storage_mb * FILES_PER_MB}"
+    kernel.mount(None, SCRATCH, None, MS_REMOUNT | MS_NOSUID | MS_NODEV, size)
 
 
 def make_root(kernel: Kernel, prefixes: Sequence[str], shared: Sequence[str], *, host_proc: bool) -> int:
@@ -94,8 +103,11 @@ def _build_and_report(
 def _build(kernel: Kernel, prefixes: Sequence[str], shared: Sequence[str], *, host_proc: bool) -> None:
     site = next(path for path in BUILDING_SITES if os.path.isdir(path))
     kernel.mount("tmpfs", site, "tmpfs", MS_NOSUID, "mode=755,size=8m")
-    for path in (TASK_ROOT, LAYERS, RUNTIME, SCRATCH, IMAGE_SITE, "/proc", "/dev", "/etc", "/sys"):
+    for path in (TASK_ROOT, LAYERS, RUNTIME, SCRATCH, IMAGE_SITE, PROGRAMS, "/proc", "/dev", "/etc", "/sys"):
         os.makedirs(site + path, exist_ok=True)
+    for path in (TASK_ROOT, LAYERS):
+        # The dynamic linker of a generic process never again looks into what it once found missing.
+        os.makedirs(site + path + "/lib")
     for path in SYSTEM:
         _show_system(kernel, site, path)
     for path in prefixes:
