@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -20,17 +23,21 @@ from broker.errors import CodeCorrupt, CodeNotFound, CodeStoreUnavailable
 from broker.settings import Settings
 
 if TYPE_CHECKING:
+    from obstore import GetResult
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
 
 PACKAGE, LAYER = "zip", "layer"
 _CHUNK_BYTES = 1 << 20
+_WASTE, _OWNERS = "waste", "owners"
+_NAME = re.compile(rf"[0-9a-f]{{64}}\.(?:{PACKAGE}|{LAYER})")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RETRIES: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=60)}
 
 
 class CodeStore:
-    """What lies at `settings.code_store_url`: packages (`<digest>.zip`), layers of images (`<digest>.layer`).
+    """What lies at `settings.code_store_url`: packages (`<digest>.zip`), layers of images (`<digest>.layer`),
+    what was thrown away (`waste/NAME.EPOCH_SECONDS`), and whose it is (`owners/INSTALLATION`).
 
     `file://` keeps them in a directory that only this user may enter. `s3://` uses boto3's credentials
     and honours `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL`. Making one and all calls raise
@@ -55,7 +62,7 @@ class CodeStore:
     async def get(self, digest: str) -> bytes:
         """The package, checked against its digest. Raises CodeNotFound, CodeCorrupt."""
         with self._translated("read", digest):
-            found = await obstore.get_async(self._store, _key(digest))
+            found = await self._read(_key(digest))
             package = bytes(await found.bytes_async())
         actual = await asyncio.to_thread(_digest, package)
         if actual != digest:
@@ -75,7 +82,7 @@ class CodeStore:
         """
         actual = hashlib.sha256()
         with self._translated("read", digest), open(target, "xb") as file:  # noqa: ASYNC230 - its own disk
-            found = await obstore.get_async(self._store, _key(digest, LAYER))
+            found = await self._read(_key(digest, LAYER))
             async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
                 await asyncio.to_thread(_take, chunk, file, actual)
         if actual.hexdigest() != digest:
@@ -98,6 +105,56 @@ class CodeStore:
                 await obstore.delete_async(self._store, _key(digest))
         except CodeNotFound:
             pass
+
+    async def objects(self) -> Sequence[StoredObject]:
+        """All packages and layers."""
+        with self._translated("list", "of this installation"):
+            found = await obstore.list_with_delimiter_async(self._store)
+        every = [
+            StoredObject(str(each["path"]), each["last_modified"].timestamp()) for each in found["objects"]
+        ]
+        return [each for each in every if _NAME.fullmatch(each.name)]
+
+    async def waste(self) -> Sequence[StoredObject]:
+        """What was thrown away, with the time at which it was."""
+        with self._translated("list", "that was thrown away"):
+            found = await obstore.list_with_delimiter_async(self._store, prefix=_WASTE)
+        parts = [str(each["path"]).removeprefix(f"{_WASTE}/").rpartition(".") for each in found["objects"]]
+        return [StoredObject(name, float(when)) for name, _, when in parts if _NAME.fullmatch(name)]
+
+    async def throw_away(self, name: str) -> None:
+        """Put an object aside; whoever asks for it still gets it. One that is not there is no error."""
+        with self._translated("throw away", name), contextlib.suppress(FileNotFoundError, NotFoundError):
+            await obstore.rename_async(self._store, name, f"{_WASTE}/{name}.{int(time.time())}")
+
+    async def take_back(self, thrown: StoredObject) -> None:
+        """Undo `throw_away`; one that is not there any more is no error."""
+        with (
+            self._translated("take back", thrown.name),
+            contextlib.suppress(FileNotFoundError, NotFoundError),
+        ):
+            await obstore.rename_async(self._store, _wasted(thrown), thrown.name)
+
+    async def remove(self, thrown: StoredObject) -> None:
+        """Delete for good what was thrown away."""
+        with self._translated("delete", thrown.name), contextlib.suppress(FileNotFoundError, NotFoundError):
+            await obstore.delete_async(self._store, _wasted(thrown))
+
+    async def owners(self, installation: str) -> Set[str]:
+        """Every installation that has ever called this, with its own id: those that keep code here."""
+        with self._translated("mark", "as used"):
+            await obstore.put_async(self._store, f"{_OWNERS}/{installation}", b"")
+            found = await obstore.list_with_delimiter_async(self._store, prefix=_OWNERS)
+        return {str(each["path"]).rpartition("/")[2] for each in found["objects"]}
+
+    async def _read(self, key: str) -> GetResult:
+        try:
+            return await obstore.get_async(self._store, key)
+        except (FileNotFoundError, NotFoundError):
+            for thrown in await self.waste():
+                if thrown.name == key:
+                    return await obstore.get_async(self._store, _wasted(thrown))
+            raise
 
     async def _has(self, key: str) -> bool:
         try:
@@ -147,6 +204,23 @@ def _open_s3(settings: Settings) -> S3Store:
         retry_config=_RETRIES,
         credential_provider=Boto3CredentialProvider(),  # raises ValueError where boto3 finds none
     )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """Something in the store: its name, and since when (epoch seconds) it is what it is."""
+
+    name: str
+    since: float
+
+
+def object_name(digest: str, kind: str = PACKAGE) -> str:
+    """The name of a package, or of a LAYER."""
+    return _key(digest, kind)
+
+
+def _wasted(thrown: StoredObject) -> str:
+    return f"{_WASTE}/{thrown.name}.{int(thrown.since)}"
 
 
 def _take(chunk: bytes, file: IO[bytes], digest: hashlib._Hash) -> None:

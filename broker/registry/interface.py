@@ -69,6 +69,9 @@ class Registry(Protocol):
     async def totals(self) -> Totals:
         """Number of functions and size of their code."""
 
+    async def installation(self) -> str:
+        """What tells this installation from every other: random, made once, kept with the functions."""
+
     async def name_url(self, url_id: str, function_name: str) -> None:
         """Make the id of a function URL lead to a function; before the function's record has it."""
 

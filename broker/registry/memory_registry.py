@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ class Memory:
     records: dict[str, FunctionRecord] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
     generations: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    installation: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class MemoryRegistry:
@@ -70,6 +72,9 @@ class MemoryRegistry:
     async def totals(self) -> Totals:
         records = self._records.values()
         return Totals(len(records), sum(record.code_bytes for record in records))
+
+    async def installation(self) -> str:
+        return self._memory.installation
 
     async def name_url(self, url_id: str, function_name: str) -> None:
         self._memory.urls[url_id] = function_name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,6 +115,14 @@ class RedisRegistry:
                 pipeline.get(f"{self._prefix}:code_bytes")
                 functions, code_bytes = await pipeline.execute()
         return Totals(functions=functions, code_bytes=int(code_bytes or 0))
+
+    async def installation(self) -> str:
+        key = f"{self._prefix}:installation"
+        with translated("read the installation's id"):
+            await self._client.set(key, uuid.uuid4().hex, nx=True)
+            found: Any = await self._client.get(key)
+        identifier: str = found.decode()
+        return identifier
 
     async def name_url(self, url_id: str, function_name: str) -> None:
         with translated("name a function URL"):

@@ -148,3 +148,34 @@ async def test_a_layer_that_is_another_than_its_digest_says_is_refused(
         await store.fetch_layer(OTHER_DIGEST, tmp_path / "fetched")
     with pytest.raises(CodeNotFound, match=DIGEST):
         await store.fetch_layer(DIGEST, tmp_path / "missing")
+
+
+async def test_what_was_thrown_away_can_be_read_taken_back_and_removed(
+    store: CodeStore, tmp_path: Path
+) -> None:
+    await store.put(PACKAGE)
+    await store.put_layer(DIGEST, io.BytesIO(PACKAGE))
+    names = {f"{DIGEST}.zip", f"{DIGEST}.layer"}
+    assert {each.name for each in await store.objects()} == names
+    for name in names:
+        await store.throw_away(name)
+        await store.throw_away(name)
+    assert await store.objects() == []
+    assert await store.get(DIGEST) == PACKAGE
+    await store.fetch_layer(DIGEST, tmp_path / "layer")
+    zipped, layer = sorted(await store.waste(), key=lambda each: each.name, reverse=True)
+    await store.take_back(zipped)
+    await store.remove(layer)
+    for gone in (zipped, layer):
+        await store.take_back(gone)
+        await store.remove(gone)
+    assert [each.name for each in await store.objects()] == [zipped.name]
+    assert await store.waste() == []
+    with pytest.raises(CodeNotFound):
+        await store.fetch_layer(DIGEST, tmp_path / "gone")
+
+
+async def test_everybody_who_uses_a_store_is_known(store: CodeStore) -> None:
+    assert await store.owners("one") == {"one"}
+    assert await store.owners("another") == {"one", "another"}
+    assert await store.objects() == []

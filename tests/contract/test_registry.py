@@ -283,3 +283,9 @@ async def test_functions_with_provisioned_concurrency_are_found_by_name(open_reg
     await registry.delete("c")
     assert list(await other.provisioned_names()) == ["a"]
     assert (await other.get("a")).provisioned["1"].requested == 2
+
+
+async def test_all_processes_of_an_installation_know_it_by_one_id(open_registry: Open) -> None:
+    first, second = await open_registry(), await open_registry()
+    assert await first.installation() == await second.installation()
+    assert len(await first.installation()) == 32
