@@ -7,10 +7,10 @@ BIN := .venv/bin
 STAMP := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo check test bench clean
+.PHONY: help setup run demo check test test-cgroup2 bench clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1	/'
 
 setup: $(STAMP) ## Create .venv with everything in it
 
@@ -32,6 +32,9 @@ check: setup ## Lint, format, types, layering
 
 test: setup ## All tests but the benchmarks
 	$(BIN)/pytest tests --ignore=tests/benchmarks --session-timeout=1140 $(PYTEST_FLAGS)
+
+test-cgroup2: setup ## The sandbox under control groups version 2, in an emulated machine (needs qemu; minutes)
+	@$(BIN)/python -m tests.cgroup2_guest
 
 bench: setup ## Measure against Celery and Dramatiq on this machine
 	$(BIN)/python -m tests.benchmarks

@@ -125,3 +125,36 @@ def send_to(event: Any, context: Any) -> Any:
 
 def family_of(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def fork_with_memory(event: Any, context: Any) -> Any:
+    """Children that hold `megabytes` each, then wait."""
+    for _ in range(event["children"]):
+        if os.fork() == 0:
+            held = bytearray(event["megabytes"] << 20)
+            held[:: os.sysconf("SC_PAGE_SIZE")] = b"x" * len(held[:: os.sysconf("SC_PAGE_SIZE")])
+            time.sleep(60)
+            os._exit(0)
+    os.wait()
+    return "a child ended"
+
+
+def fork_until_refused(event: Any, context: Any) -> Any:
+    """How many sleeping children there can be, and why not one more."""
+    children = 0
+    while True:
+        try:
+            if os.fork() == 0:
+                time.sleep(600)
+                os._exit(0)
+        except OSError as error:
+            return [children, errno.errorcode[error.errno or 0]]
+        children += 1
+
+
+def burn(event: Any, context: Any) -> Any:
+    """Processor seconds that a busy loop gets in `event` seconds."""
+    end, used = time.monotonic() + event, time.process_time()
+    while time.monotonic() < end:
+        pass
+    return time.process_time() - used
