@@ -13,7 +13,7 @@ from tests.environment_workbench import Tried, Workbench
 from tests.sandbox_levels import workbench_at
 from worker.environments.interface import Exited, Succeeded
 from worker.sandbox.levels import Level
-from worker.sandbox.process_sandbox import PROCESSES
+from worker.sandbox.requests import PROCESSES
 
 PRISONER = (Path(__file__).parent / "functions" / "prisoner.py").read_text()
 QUARTER_OF_A_PROCESSOR_MB = 442
