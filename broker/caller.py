@@ -29,6 +29,7 @@ from broker.invocation import Invocation, Reply, new_request_id, now_ms
 from broker.lineage import is_recursive
 from broker.registry.interface import Registry
 from broker.registry.model import FunctionConfig, FunctionRecord
+from broker.registry.provisioned import is_provisioned
 from broker.registry.routing import route
 from broker.settings import Settings
 from broker.tracing import Tracing, new_trace_header, trace_header_of
@@ -172,6 +173,7 @@ class Caller:
             traceparent=trace.traceparent,
             qualifier=target.qualifier,
             hops=hops,
+            provisioned=is_provisioned(record, config.version),
         )
 
     async def _wait(self, invocation: Invocation, patience_seconds: float) -> Reply:

@@ -117,6 +117,15 @@ class Consumer(Protocol):
         had arrived is given to the next call. Raises LeaseLost, BrokerUnavailable (try again).
         """
 
+    def offer(self, available: Mapping[tuple[str, str], int]) -> None:
+        """Say how many provisioned environments of these (function name, version) have no work here; below 0:
+        it has none of them any more, busy or not.
+
+        Invocations that are `provisioned` go first to who offers most, and each counts as one less until
+        the next word. A preference, no promise: it returns at once, and what is lost is said again by the
+        next call. To be repeated within ten seconds.
+        """
+
     async def stop(self) -> None:
         """Receive no more; deliveries under way stay leased until they are settled. Idempotent."""
 

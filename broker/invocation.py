@@ -110,6 +110,8 @@ class Invocation(msgspec.Struct, frozen=True, array_like=True):
     """The caller reads the reply bit by bit, if the function writes it so."""
     sequel: Sequel | None = None
     """Set once it has ended: a worker tells whom it names, and does not run the function (again)."""
+    provisioned: bool = False
+    """The version has provisioned concurrency: workers that offer some are asked first."""
     initialize: bool = False
     """Of a version with SnapStart that was just published: initialise it and make it active, or failed; run
     nothing. Asynchronous."""

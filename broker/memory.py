@@ -203,6 +203,10 @@ class MemoryBroker:
     def _enqueue(self, message: _Message) -> Placement:
         invocation = message.invocation
         self._pending.add(invocation.request_id)
+        offering = [consumer for consumer in self._consumers if consumer.offers_for(invocation) is not None]
+        if offering:
+            max(offering, key=lambda consumer: consumer.offers_for(invocation) or 0).give(message)
+            return "delivered"
         (self._sync if invocation.kind != "async" else self._async).append(message)
         return "delivered" if any(consumer.wake() for consumer in self._consumers) else "queued"
 
@@ -229,6 +233,8 @@ class MemoryConsumer:
         self._arrival = asyncio.Event()
         self._stopped = False
         self._lost = False
+        self._offers: dict[tuple[str, str], int] = {}
+        self._given: deque[_Message] = deque()
         self.held: dict[str, _Message] = {}
 
     @property
@@ -244,6 +250,28 @@ class MemoryConsumer:
                 return taken
         except TimeoutError:
             return []
+
+    def offer(self, available: Mapping[tuple[str, str], int]) -> None:
+        self._offers.update(available)
+        for version in [version for version, count in available.items() if count < 0]:
+            del self._offers[version]
+
+    def offers_for(self, invocation: Invocation) -> int | None:
+        """How many environments it offers for that; None where it offers none, or has no room."""
+        if not invocation.provisioned or self._stopped or self._room <= 0:
+            return None
+        return self._offers.get((invocation.function_name, invocation.version))
+
+    def give(self, message: _Message) -> None:
+        """A message for this consumer alone."""
+        self._offers[message.invocation.function_name, message.invocation.version] -= 1
+        self.held[message.invocation.request_id] = message
+        self._given.append(message)
+        self._arrival.set()
+
+    @property
+    def _room(self) -> int:
+        return self._capacity - len(self.held)
 
     async def stop(self) -> None:
         self._stopped = True
@@ -262,7 +290,7 @@ class MemoryConsumer:
 
     def wake(self) -> bool:
         """A message is there; True if this consumer can take it."""
-        free = not self._stopped and len(self.held) < self._capacity
+        free = not self._stopped and self._room > 0
         if free:
             self._arrival.set()
         return free
@@ -284,7 +312,9 @@ class MemoryConsumer:
         if self._lost:
             raise LeaseLost(f"the lease of worker {self._epoch} lapsed; others have its messages")
         taken: list[MemoryDelivery] = []
-        while not self._stopped and len(self.held) < self._capacity and len(taken) < max_messages:
+        while self._given and len(taken) < max_messages:
+            taken.append(MemoryDelivery(self, self._broker, self._given.popleft()))
+        while not self._stopped and self._room > 0 and len(taken) < max_messages:
             if (message := self._broker.take()) is None:
                 break
             self.held[message.invocation.request_id] = message

@@ -20,6 +20,7 @@ from broker.invocation import Invocation, Reply, now_ms
 from broker.lineage import is_recursive
 from broker.registry.interface import Registry
 from broker.registry.model import FunctionConfig, FunctionRecord
+from broker.registry.provisioned import is_provisioned
 from gateway.errors import ApiError
 from gateway.http_body import CallerGone
 from gateway.invoke_watch import CallWatch
@@ -116,6 +117,7 @@ class FunctionCalls:
             log_tail=log_tail,
             qualifier=qualifier,
             takes_stream=takes_stream,
+            provisioned=bool(record.provisioned) and is_provisioned(record, config.version),
         )
 
     async def send(self, invocation: Invocation) -> None:

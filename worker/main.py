@@ -151,7 +151,7 @@ async def _parts(settings: Settings, options: WorkerOptions, tracing: Tracing) -
         consumer = await broker.consumer(capacity, factory.runtimes())
         stack.push_async_callback(_sign_off, consumer)
         host = Host(consumer.epoch, _memory_mb(options), factory.runtimes())
-        keeper = Keeper(host, opened.provisioning, registry, functions, pool)
+        keeper = Keeper(host, opened.provisioning, registry, functions, pool, consumer.offer)
         yield Parts(Loop(consumer, executor.execute, capacity), consumer, pool, keeper)
 
 

@@ -13,7 +13,7 @@ import logging
 import random
 import secrets
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +27,7 @@ from broker.redis_broker.envelope import (
     Undecodable,
     gate_of,
     lane_class,
+    offer_name,
     publish_arguments,
     read,
 )
@@ -40,6 +41,7 @@ _SETTLE_PATIENCE_SECONDS = 60.0
 _LAZY_SECONDS = 0.004
 """Shorter, and a lone caller's next call competes with the acknowledgement of his last one."""
 _PAUSE_SECONDS = 1.0
+_OFFER_MS = 10_000
 _LAST_ACK_SECONDS = 5.0
 """How long a consumer that closes tries to acknowledge; what is left then runs once more elsewhere."""
 
@@ -95,6 +97,15 @@ class RedisConsumer:
             raise self._lost
         arrived = self._arrived
         return [arrived.popleft() for _ in range(min(max_messages, len(arrived)))]
+
+    def offer(self, available: Mapping[tuple[str, str], int]) -> None:
+        if not available or self._stopped or not self._link.is_connected:
+            return
+        named = ((offer_name(*version), count) for version, count in available.items())
+        arguments = [part for pair in named for part in pair]
+        self._run("offer", _OFFER_MS, *arguments).add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )
 
     async def stop(self) -> None:
         if not self._stopped:

@@ -57,11 +57,18 @@ def gate_of(invocation: Invocation) -> str:
 
 
 def publish_arguments(invocation: Invocation, lanes: int) -> tuple[bytes | str | int, ...]:
-    """Id, value, function, class, lane a, lane b: what the scripts take for one message."""
+    """Id, value, function, class, lane a, lane b, version whose provisioned environments are asked for or
+    nothing: what the scripts take for one message."""
     gate = gate_of(invocation)
     a, b = lanes_of(gate, invocation.version, lanes)
     value = _header(invocation.kind, gate, invocation.version, lanes) + _encode(invocation)
-    return invocation.request_id, value, gate, lane_class(invocation.kind), a, b
+    wanted = offer_name(gate, invocation.version) if invocation.provisioned and gate else ""
+    return invocation.request_id, value, gate, lane_class(invocation.kind), a, b, wanted
+
+
+def offer_name(function_name: str, version: str) -> str:
+    """How a version is called where workers offer environments of it."""
+    return f"{function_name}:{version}"
 
 
 def read(value: bytes) -> Received:

@@ -20,6 +20,7 @@ rewrite of the file saves all keys: after a restart what it saved of the last ru
     P:accepted:ID       string that such a message was accepted, for those that are accepted once
     V:messages, V:lane:sync:N, V:gate:FUNCTION, V:held:EPOCH      the same for sync invocations
     V:capacity          hash  epoch -> how many messages it may hold
+    V:offers:F:VERSION  zset  epoch by how many provisioned environments of that version it has without work
     V:idle              zset  epoch with room, by time it said so; the latest is asked first
     V:lease:EPOCH       string that lapses
     V:janitor           string whose holder moves delayed messages and watches leases
@@ -98,7 +99,29 @@ local function hand_over(id, value, class)
   end
 end
 
-local function enqueue(id, value, class, a, b)
+-- To the worker that offers most environments of the version; it may have none left, and makes one.
+local function hand_to_offering(id, value, class, wanted)
+  local offers = v .. ':offers:' .. wanted
+  while true do
+    local epoch = call('ZREVRANGE', offers, 0, 0)[1]
+    if not epoch then return false end
+    local left = room_of(epoch)
+    if left > 0 and push(epoch, class, id, value) > 0 then
+      writing(class)
+      call('SADD', home(class) .. ':held:' .. epoch, id)
+      writing('sync')
+      call('ZINCRBY', offers, -1, epoch)
+      if left == 1 then call('ZREM', idle, epoch) end
+      if epoch == asked then asked = false end
+      return true
+    end
+    writing('sync')
+    call('ZREM', offers, epoch)
+  end
+end
+
+local function enqueue(id, value, class, a, b, wanted)
+  if wanted and wanted ~= '' and hand_to_offering(id, value, class, wanted) then return 'delivered' end
   if hand_over(id, value, class) then return 'delivered' end
   local lanes = home(class) .. ':lane:' .. class .. ':'
   local lane, other = lanes .. a, lanes .. b
@@ -113,7 +136,7 @@ local function slots_in_use(fn)
 end
 
 -- A message that is stored already finds its place.
-local function admit(id, value, fn, class, a, b)
+local function admit(id, value, fn, class, a, b, wanted)
   local limit = tonumber(call('HGET', p .. ':limits', fn) or nil)
   if limit and not (limit == 0 and class == 'async') then
     if slots_in_use(fn) >= limit then
@@ -126,7 +149,7 @@ local function admit(id, value, fn, class, a, b)
     writing(class)
     call('SADD', home(class) .. ':gate:' .. fn, id)
   end
-  return enqueue(id, value, class, a, b)
+  return enqueue(id, value, class, a, b, wanted)
 end
 """
 
@@ -243,11 +266,12 @@ end
 """
 
 _PUBLISH = """
--- ARGV: id, value, function, class, lane a, lane b of each message. Answers the placement of each.
+-- ARGV: id, value, function, class, lane a, lane b, provisioned version or '' of each message.
+-- Answers the placement of each.
 local placements = {}
-for i = 1, #ARGV, 6 do
+for i = 1, #ARGV, 7 do
   local id, value, class = ARGV[i], ARGV[i + 1], ARGV[i + 3]
-  local placement = admit(id, value, ARGV[i + 2], class, ARGV[i + 4], ARGV[i + 5])
+  local placement = admit(id, value, ARGV[i + 2], class, ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
   if string.sub(placement, 1, 9) ~= 'throttled' then
     writing(class)
     call('HSET', home(class) .. ':messages', id, value)
@@ -258,11 +282,11 @@ return placements
 """
 
 _PUBLISH_ONCE = """
--- ARGV: how long to remember (s), then id, value, function, class, lane a, lane b. Answers 0 if it is known.
+-- ARGV: how long to remember (s), then as for publish. Answers 0 if it is known.
 writing('async')
 if not call('SET', p .. ':accepted:' .. ARGV[2], '1', 'NX', 'EX', ARGV[1]) then return 0 end
 call('HSET', p .. ':messages', ARGV[2], ARGV[3])
-admit(ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7])
+admit(ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8])
 return 1
 """
 
@@ -286,16 +310,16 @@ return settled
 """
 
 _CHAIN = """
--- ARGV: epoch, id, function, class, lanes, from, outcome, outcome ttl (s), then 6 for each that follows
+-- ARGV: epoch, id, function, class, lanes, from, outcome, outcome ttl (s), then 7 for each that follows
 local id, fn, class = ARGV[2], ARGV[3], ARGV[4]
 writing(class)
 if call('SREM', home(class) .. ':held:' .. ARGV[1], id) == 0 then return 0 end
 forget(fn, class, id)
 writing('async')
 if ARGV[7] ~= '' then call('SET', p .. ':outcome:' .. id, ARGV[7], 'EX', ARGV[8]) end
-for i = 9, #ARGV, 6 do
+for i = 9, #ARGV, 7 do
   call('HSET', p .. ':messages', ARGV[i], ARGV[i + 1])
-  admit(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+  admit(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
   writing('async')
 end
 fill(ARGV[1], tonumber(ARGV[5]), tonumber(ARGV[6]))
@@ -333,6 +357,22 @@ if ARGV[5] ~= '' then call('HSET', capacity, ARGV[1], ARGV[5]) end
 local held = {call('SMEMBERS', p .. ':held:' .. ARGV[1]), call('SMEMBERS', v .. ':held:' .. ARGV[1])}
 fill(ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]))
 return held
+"""
+
+_OFFER = """
+-- ARGV: epoch, how long the offers hold (ms), then version and environments without work of each; below 0: no
+-- offer any more
+writing('sync')
+for i = 3, #ARGV, 2 do
+  local offers = v .. ':offers:' .. ARGV[i]
+  if tonumber(ARGV[i + 1]) < 0 then
+    call('ZREM', offers, ARGV[1])
+  else
+    call('ZADD', offers, ARGV[i + 1], ARGV[1])
+    call('PEXPIRE', offers, ARGV[2])
+  end
+end
+return 1
 """
 
 _STOP = """
@@ -501,6 +541,7 @@ _OTHERS = {
     "withdraw": _WITHDRAW,
     "register": _REGISTER,
     "renew": _RENEW,
+    "offer": _OFFER,
     "stop": _STOP,
     "release": _RELEASE,
     "amend": _AMEND,

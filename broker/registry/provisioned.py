@@ -107,6 +107,11 @@ def versions_of(record: FunctionRecord, qualifier: str) -> Mapping[str, int]:
     return {version: share for version, share in shares.items() if share and version != LATEST}
 
 
+def is_provisioned(record: FunctionRecord, version: str) -> bool:
+    """Whether environments of that version are kept initialised."""
+    return any(version in versions_of(record, qualifier) for qualifier in record.provisioned)
+
+
 def demands(record: FunctionRecord) -> list[Demand]:
     """What workers are to keep initialised, by version."""
     counts: dict[str, int] = {}

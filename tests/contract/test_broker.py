@@ -846,3 +846,61 @@ class TestStreamedReplies:
             last = await stream.read()
         assert isinstance(last, Reply)
         assert last.failure == "Platform"
+
+
+def provisioned(function: str = "f") -> Invocation:
+    return msgspec.structs.replace(invocation("sync", function), provisioned=True)
+
+
+async def functions_held(consumer: Consumer, count: int) -> list[str]:
+    return sorted(delivery.invocation.function_name for delivery in await take(consumer, count))
+
+
+async def test_a_provisioned_version_goes_to_who_offers_most_of_it(broker: Broker) -> None:
+    first, second = await broker.consumer(capacity=8), await broker.consumer(capacity=8)
+    first.offer({("f", "$LATEST"): 1, ("g", "$LATEST"): 0})
+    second.offer({("f", "$LATEST"): 3, ("g", "$LATEST"): 2})
+    for _ in range(4):
+        await broker.publish(provisioned())
+    await broker.publish(provisioned("g"))
+
+    assert await functions_held(second, 4) == ["f", "f", "f", "g"]
+    assert await functions_held(first, 1) == ["f"]
+    for consumer in (first, second):
+        await consumer.close()
+
+
+async def test_where_all_that_is_offered_is_taken_the_offering_still_go_first(broker: Broker) -> None:
+    offering, other = await broker.consumer(capacity=8), await broker.consumer(capacity=8)
+    offering.offer({("f", "$LATEST"): 1})
+    for _ in range(3):
+        await broker.publish(provisioned())
+    assert await functions_held(offering, 3) == ["f"] * 3
+    for consumer in (offering, other):
+        await consumer.close()
+
+
+async def test_who_offers_and_has_no_room_is_passed_over(broker: Broker) -> None:
+    full, other = await broker.consumer(capacity=1), await broker.consumer(capacity=8)
+    full.offer({("f", "$LATEST"): 5})
+    for _ in range(3):
+        await broker.publish(provisioned())
+    assert await functions_held(full, 1) == ["f"]
+    assert await functions_held(other, 2) == ["f", "f"]
+    for consumer in (full, other):
+        await consumer.close()
+
+
+async def test_who_offers_no_more_is_asked_no_more(broker: Broker) -> None:
+    former, gone = await broker.consumer(capacity=8), await broker.consumer(capacity=8)
+    offering = await broker.consumer(capacity=8)
+    former.offer({("f", "$LATEST"): 5})
+    former.offer({("f", "$LATEST"): -1})
+    gone.offer({("f", "$LATEST"): 4})
+    await gone.close()
+    offering.offer({("f", "$LATEST"): 1})
+    for _ in range(2):
+        await broker.publish(provisioned())
+    assert await functions_held(offering, 2) == ["f", "f"]
+    for consumer in (former, offering):
+        await consumer.close()

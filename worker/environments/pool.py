@@ -59,7 +59,7 @@ class Pool:
         if self._patience.pays(fleet):
             return await self._received(self._patience.wait(fleet))
         if fleet.provision.idle:
-            return self._standing.take(fleet.provision.idle)
+            return self._take_provisioned(fleet.provision)
         if fleet.idle:
             return self._idle.take(fleet.idle)
         self._room.check(spec.function_name, spec.memory_mb)
@@ -138,6 +138,7 @@ class Pool:
             self._turnover.stop(place)
         elif place.provisioned:
             self._standing.add(place, self._clock())
+            place.fleet.provision.changed()
         else:
             self._idle.add(place, self._clock())
             if self._hungry:
@@ -186,10 +187,15 @@ class Pool:
                 self.release(waiting.result())
             raise
 
+    def _take_provisioned(self, provision: Provision) -> Place:
+        place = self._standing.take(provision.idle)
+        provision.changed()
+        return place
+
     def _serve_the_tired(self, fleet: Fleet, tired: list[asyncio.Future[Place]]) -> None:
         """Those who waited for a busy environment in vain take an idle one, or a new one."""
         while tired and fleet.provision.idle:
-            tired.pop(0).set_result(self._standing.take(fleet.provision.idle))
+            tired.pop(0).set_result(self._take_provisioned(fleet.provision))
         while tired and fleet.idle:
             tired.pop(0).set_result(self._idle.take(fleet.idle))
         self._want_more(fleet, tired)

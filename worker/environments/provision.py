@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,15 @@ class Provision:
     starting: int = 0
     idle: list[Place] = field(default_factory=list)
     """Most recently used last."""
+    on_change: Callable[[], None] | None = None
+    """Called when `available` has changed."""
     failure: Exception | None = None
     """Why the last start failed; nothing is started until somebody sets it back to None."""
+
+    def changed(self) -> None:
+        """Tell who listens."""
+        if self.on_change is not None:
+            self.on_change()
 
     @property
     def initialised(self) -> int:

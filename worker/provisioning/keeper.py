@@ -25,6 +25,7 @@ from worker.environments.provision import Provision
 from worker.environments.room import NoRoom
 from worker.environments.turnover import NotStarted
 from worker.functions import Functions
+from worker.provisioning.offers import Offer, Offers
 from worker.provisioning.plan import Plan, kept, plan, planned_in_all
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Keeper:
         registry: Registry,
         functions: Functions,
         pool: Pool,
+        offer: Offer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host = host
@@ -83,6 +85,7 @@ class Keeper:
         self._registry = registry
         self._functions = functions
         self._pool = pool
+        self._offers = Offers(offer)
         self._clock = clock
         self._jobs: dict[str, Job] = {}
 
@@ -145,6 +148,10 @@ class Keeper:
         except NoRoom as error:
             job.failure = str(error)
             return
+        if count:
+            self._offers.follow(job.demand, job.provision)
+        else:
+            self._offers.drop(job.demand, job.provision)
         if job.provision.failure is not None:
             job.failure = _words(job.provision.failure)
         elif job.provision.initialised >= count:
@@ -163,6 +170,7 @@ class Keeper:
 
     def _drop(self, job: Job) -> None:
         self._pool.provision(job.demand.key, job.spec, 0)
+        self._offers.drop(job.demand, job.provision)
 
     async def _spec(self, demand: Demand) -> EnvironmentSpec | None:
         """None where the function, or its code, is not to be had just now; the log says which."""

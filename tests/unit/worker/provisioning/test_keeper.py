@@ -11,9 +11,11 @@ from broker.provisioning.memory_store import MemoryProvisioningStore
 from broker.provisioning.standing import Standing, standing
 from broker.registry.memory_registry import Memory, MemoryRegistry
 from broker.registry.model import FunctionRecord
+from broker.registry.provisioned import demands
 from broker.settings import Settings
 from tests.provisioned_functions import function
-from tests.unit.worker.manual_environments import ManualFactory, settle
+from tests.unit.worker.manual_environments import ManualFactory, settle, spec
+from tests.waiting import until
 from worker.environments.interface import InitFailed
 from worker.environments.pool import Pool
 from worker.environments.room import PoolLimits
@@ -76,7 +78,16 @@ class Worker:
         )
         functions = Functions(town.registry, NoCode(), NoCode(), SETTINGS)
         host = Host(name, memory_mb, ("python3.12",))
-        self.keeper = Keeper(host, town.store, town.registry, functions, self.pool, lambda: town.now)
+        self.offered: dict[tuple[str, str], int] = {}
+        self.keeper = Keeper(
+            host,
+            town.store,
+            town.registry,
+            functions,
+            self.pool,
+            self.offered.update,
+            lambda: town.now,
+        )
 
     @property
     def held(self) -> int:
@@ -183,6 +194,22 @@ async def test_a_new_request_is_tried_at_once(town: Town) -> None:
     await town.tick(2)
     assert len(worker.factory.made) == tried + 1
     assert (await town.standing(record, "2")).status == "READY"
+
+
+async def test_what_has_no_work_is_offered_and_nothing_once_the_share_is_gone(town: Town) -> None:
+    record = await town.registry.create(function(v1=2))
+    worker = town.worker()
+    await town.tick(2)
+    await until(lambda: worker.offered == {("f", "1"): 2})
+
+    [place] = [await worker.pool.acquire(demand.key, spec()) for demand in demands(record)]
+    await until(lambda: worker.offered == {("f", "1"): 1})
+    worker.pool.release(place)
+    await until(lambda: worker.offered == {("f", "1"): 2})
+
+    await town.registry.update("f", lambda _: function())
+    await town.tick()
+    await until(lambda: worker.offered == {("f", "1"): -1})
 
 
 async def test_what_no_worker_has_room_for_fails_with_the_numbers(town: Town) -> None:
