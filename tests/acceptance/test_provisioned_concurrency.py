@@ -70,7 +70,7 @@ def call(system: LiveSystem, function: str, qualifier: str, seconds: float = 0) 
 def call_together(system: LiveSystem, function: str, count: int) -> list[tuple[str, str, str]]:
     """So many calls at one time."""
     with ThreadPoolExecutor(count) as callers:
-        calls = [callers.submit(call, system, function, "live", 1.0) for _ in range(count)]
+        calls = [callers.submit(call, system, function, "live", 0.5) for _ in range(count)]
         return [one.result() for one in calls]
 
 
