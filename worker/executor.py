@@ -13,7 +13,7 @@ from broker.interface import Broker, Delivery
 from broker.invocation import Invocation, Reply, now_ms
 from broker.lineage import counted
 from worker.environments.fleet import Place
-from worker.environments.interface import NotRun, Work
+from worker.environments.interface import NotRun, RunOutcome, Work
 from worker.environments.pool import Pool
 from worker.environments.room import NoRoom
 from worker.environments.turnover import NotStarted
@@ -194,22 +194,26 @@ class Executor:
         rest: asyncio.Task[bytes] | None = None
         tail = b""
         if unfinished:
-            rest = asyncio.create_task(self._rest(place, request_id, usage), name=f"rest-{request_id}")
+            rest = asyncio.create_task(
+                self._rest(place, request_id, usage, result.outcome), name=f"rest-{request_id}"
+            )
             if invocation.log_tail:
                 tail = await rest
         else:
             tail = journal.end(request_id, usage)
+            place.environment.report(request_id, usage, result.outcome)
         self._tracing.record(invocation, spec, verdict, received_ns, started_ns, start_ms if fresh else None)
         return Ran(replace(verdict, log_tail=tail) if tail else verdict, function, rest)
 
-    async def _rest(self, place: Place, request_id: str, usage: Usage) -> bytes:
+    async def _rest(self, place: Place, request_id: str, usage: Usage, outcome: RunOutcome) -> bytes:
         """Wait for the extensions; what they take is billed as well. The tail of the log, if it was kept."""
         try:
             rest = await place.environment.rest()
             if rest.failure is not None:
                 place.journal.note(of_run(request_id, rest.failure).log_note)
-            duration_ms = usage.duration_ms + rest.extensions_ms
-            return place.journal.end(request_id, replace(usage, duration_ms=duration_ms))
+            whole = replace(usage, duration_ms=usage.duration_ms + rest.extensions_ms)
+            place.environment.report(request_id, whole, rest.failure or outcome)
+            return place.journal.end(request_id, whole)
         finally:
             self._pool.release(place)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -19,6 +20,7 @@ from tests.waiting import until
 from worker.environments.interface import (
     Exited,
     ExtensionFailed,
+    HandlerFailed,
     InitFailed,
     Rest,
     RunResult,
@@ -79,7 +81,7 @@ async def run_to_rest(tried: Tried, payload: bytes = b"{}", **details: Any) -> t
 
 def said(tried: Tried, member: str) -> list[Any]:
     """What extensions said of this kind so far."""
-    lines = [line for line in tried.output.decode().splitlines() if line.startswith('{"extension"')]
+    lines = re.findall(r'{"extension".*', tried.output.decode())
     return [found[member] for line in lines if member in (found := json.loads(line))]
 
 
@@ -301,6 +303,66 @@ async def test_an_internal_extension_takes_part_from_within_the_runtime(bench: W
     assert outcomes[-1]["events"][:1] == ["INVOKE"]
     assert outcomes[-1]["late"] == "Extension.RegistrationClosed"
     assert "EXTENSION\tName: inside\tState: Ready\tEvents: [INVOKE]\n" in tried.output.decode()
+
+
+WRAPPER = """#!/bin/sh
+echo "wrapped: $@"
+export GREETING=hello
+exec "$@"
+"""
+
+WRAPPED = """
+import os, sys, boto3, logging
+def handler(event, context):
+    logging.getLogger().warning("logged")
+    print("printed")
+    if event == "fail":
+        raise ValueError("boom")
+    return {"greeting": os.environ["GREETING"], "request": context.aws_request_id, "event": event,
+            "main": sys.argv[0], "remaining": context.get_remaining_time_in_millis() > 1000}
+"""
+
+
+async def test_a_wrapper_starts_the_python_runtime(bench: Workbench) -> None:
+    root = bench.code(app=WRAPPED)
+    (root / "wrapper").write_text(WRAPPER)
+    (root / "wrapper").chmod(0o755)
+    mounted = bench.factory.level.has_namespaces or os.geteuid() == 0
+    wrapper = "/var/task/wrapper" if mounted else str(root / "wrapper")
+    tried = await bench.start("app.handler", root, AWS_LAMBDA_EXEC_WRAPPER=wrapper)
+
+    answers = [(await tried.run(b'"%d"' % number)).outcome for number in range(2)]
+    failed = (await tried.run(b'"fail"')).outcome
+
+    payloads = [json.loads(answer.payload) for answer in answers if isinstance(answer, Succeeded)]
+    assert [payload.pop("event") for payload in payloads] == ["0", "1"]
+    assert payloads[0].pop("main").endswith("/bootstrap.py")
+    assert payloads[0] == {"greeting": "hello", "request": REQUEST_ID, "remaining": True}
+    assert isinstance(failed, HandlerFailed)
+    document = json.loads(failed.document)
+    assert (document["errorType"], document["errorMessage"]) == ("ValueError", "boom")
+    assert len(document["stackTrace"]) == 1
+    text = tried.output.decode()
+    assert re.search(r"wrapped: \S+python\S* \S+/bootstrap.py\n", text)
+    assert "[WARNING]\t" in text
+    assert f"Z\t{REQUEST_ID}\tlogged\n" in text
+    assert "printed\n" in text
+    assert "[ERROR] ValueError: boom" in text
+
+
+async def test_a_handler_that_cannot_be_imported_is_an_init_error_behind_a_wrapper(
+    strongest: Workbench,
+) -> None:
+    tried = strongest.make(
+        "absent.handler",
+        strongest.code(app=WRAPPED),
+        variables={"AWS_LAMBDA_EXEC_WRAPPER": "/usr/bin/env"},
+    )
+
+    error_type, message = await failed_start(tried)
+
+    assert error_type == "Runtime.ImportModuleError"
+    assert "absent" in message
 
 
 INTERNAL = """

@@ -31,7 +31,7 @@ class _Event(msgspec.Struct):
     number: int = 0
 
 
-class CannotConnect(Exception):
+class CannotConnect(OSError):
     """Nobody listens at a port of the environment's network."""
 
 

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from worker.environments.lifecycle import State
+from worker.metering import Usage
 
 InitializationType = Literal["on-demand", "provisioned-concurrency"]
 """Why an environment was initialised, as functions read it in AWS_LAMBDA_INITIALIZATION_TYPE."""
@@ -194,6 +195,9 @@ class Environment(Protocol):
     async def rest(self) -> Rest:
         """After an `unfinished` run: wait until its extensions have done with it (IDLE afterwards, within the
         run's deadline) or the environment is GONE. Cancelling destroys the environment."""
+
+    def report(self, request_id: str, usage: Usage, outcome: RunOutcome) -> None:
+        """Tell extensions what the run that has just ended, with its rest, took and cost."""
 
     def freeze(self) -> None:
         """Let nothing of it run until the next `run`. Does nothing unless it is IDLE; FROZEN afterwards."""

@@ -32,6 +32,10 @@ class OutputPipe:
         self._resuming: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._read_end, self._read)
 
+    def redirect(self, on_output: OnOutput) -> None:
+        """Hand what is read from now on to another."""
+        self._on_output = on_output
+
     def process_started(self) -> None:
         """The process has its own copy of `write_end`."""
         if self.write_end >= 0:

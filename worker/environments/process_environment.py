@@ -32,8 +32,10 @@ from worker.environments.output_pipe import OutputPipe
 from worker.environments.peak_memory import PeakMemory, high_water_kb
 from worker.environments.reserved_variables import process_variables
 from worker.environments.templates import Templates
+from worker.metering import Usage
 from worker.runtime_api.listener import RuntimeApiListener
 from worker.runtime_api.routes import Api
+from worker.runtimes.exec_wrapper import exec_wrapper
 from worker.runtimes.official.interface import Launch, OfficialRuntime
 from worker.sandbox.interface import (
     FailureKind,
@@ -44,6 +46,7 @@ from worker.sandbox.interface import (
     StartFailed,
     bootstrap,
 )
+from worker.telemetry.subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +100,7 @@ class ProcessEnvironment:
         self._is_template = is_template
         self._loop = asyncio.get_running_loop()
         self._state = State.STARTING
-        self._on_output = on_output
-        self._extensions = Extensions(spec, on_output, self)
+        self._extensions = Extensions(spec, on_output, self, sandbox.loopback)
         self._output = OutputPipe(on_output)
         try:
             self._channel = make_channel(self)
@@ -106,7 +108,9 @@ class ProcessEnvironment:
             self._output.close()
             self._extensions.close()
             raise
-        api = Api(self._channel.session, self._extensions.session, spec)
+        if self._extensions.phases is not None:
+            self._output.redirect(self._extensions.function_wrote)
+        api = Api(self._channel.session, self._extensions.session, spec, self._subscribe)
         self._listener = RuntimeApiListener(api, inside=sandbox.own_network)
         self._process: SandboxProcess | None = None
         self._init: asyncio.Future[None] = self._loop.create_future()
@@ -172,6 +176,7 @@ class ProcessEnvironment:
             await self._init
         except InitFailed as error:
             error.duration_ms = (time.perf_counter() - started) * 1000
+            self._extensions.init_ended(error.duration_ms, error.error_type)
             await self._destroy("failure")
             raise
         except BaseException:
@@ -179,9 +184,8 @@ class ProcessEnvironment:
             raise
         finally:
             timer.cancel()
-            for extension in self._extensions.session.extensions:
-                self._on_output(extension.log_line.encode())
         self._init_duration_ms = (time.perf_counter() - started) * 1000
+        self._extensions.init_ended(self._init_duration_ms)
         if self._process is not None and not self._is_template:
             # What is forked from a template starts in its group: that must not be slow.
             self._process.initialized()
@@ -216,6 +220,7 @@ class ProcessEnvironment:
         run_ms, peak_mb = (ended - started) * 1000, self._peak_mb(ended)
         alive = isinstance(outcome, Succeeded | HandlerFailed) and self._destroying is None
         if self._extensions.session.any:
+            self._extensions.runtime_done(outcome, run_ms)
             unfinished = self._begin_rest(outcome, alive=alive)
         elif alive:
             self._become_idle()
@@ -246,7 +251,7 @@ class ProcessEnvironment:
         try:
             failure = await self._resting
             extensions_ms = (time.perf_counter() - self._rest_since) * 1000
-            self._extensions.drain_output()
+            self._extensions.rested(extensions_ms)
             if self._destroying is not None:
                 await self._destroy()
             else:
@@ -259,16 +264,24 @@ class ProcessEnvironment:
             self._resting = None
         return Rest(extensions_ms, failure)
 
+    def report(self, request_id: str, usage: Usage, outcome: RunOutcome) -> None:
+        if self._extensions.phases is not None:
+            self._extensions.phases.reported(request_id, usage, outcome)
+
     def freeze(self) -> None:
         if self._state is State.IDLE and self._process is not None:
             self._state = move(self._state, State.FROZEN)
             self._process.freeze()
+            if self._extensions.phases is not None:
+                self._extensions.phases.telemetry.pause()
 
     def thaw(self) -> None:
         """Let it go on; does nothing unless it is FROZEN."""
         if self._state is State.FROZEN:
             if self._process is not None:
                 self._process.thaw()
+                if self._extensions.phases is not None:
+                    self._extensions.phases.telemetry.resume()
             self._state = move(self._state, State.IDLE)
 
     async def stop(self) -> None:
@@ -276,8 +289,14 @@ class ProcessEnvironment:
 
     def runtime_ready(self) -> None:
         self._runtime_ready = True
+        if self._extensions.phases is not None:
+            self._extensions.phases.runtime_initialized()
         self._extensions.session.close_registration()
         self.extensions_quiet()
+
+    def _subscribe(self, name: str, subscription: Subscription) -> None:
+        self._extensions.subscribe(name, subscription)
+        self._output.redirect(self._extensions.function_wrote)
 
     def extensions_registered(self) -> None:
         self._extensions.let_runtime_start()
@@ -334,6 +353,7 @@ class ProcessEnvironment:
     async def _start_process(self, template: SandboxProcess | None) -> None:
         self._channel.open()
         channel_variables = self._listener.open()
+        wrapped = bool(exec_wrapper(self._spec))
         spec = ProcessSpec(
             runtime=self._spec.runtime,
             handler=self._spec.handler,
@@ -352,7 +372,7 @@ class ProcessEnvironment:
             extensions=self._extensions.programs(self._log_stream, channel_variables),
             is_template=self._is_template,
             copy_of=template,
-            generic=self._official.generic(self._launch()) if self._official else None,
+            generic=self._official.generic(self._launch()) if self._official and not wrapped else None,
         )
         try:
             self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)
@@ -371,10 +391,17 @@ class ProcessEnvironment:
         return Launch(self._spec.handler, self._spec.memory_mb, self._spec.variables)
 
     def _command(self, seen: Locations) -> Sequence[str]:
+        wrapper = exec_wrapper(self._spec)
+        command = self._runtime_command(seen)
+        return [wrapper, *command] if wrapper else command
+
+    def _runtime_command(self, seen: Locations) -> Sequence[str]:
         if self._spec.image is not None:
             return self._spec.image.command
         if self._official is not None:
             return self._official.command(seen, self._launch())
+        if self._spec.runtime.startswith("python"):
+            return [seen.interpreter, f"{seen.library}/bootstrap.py"]
         layered = self._spec.layers is not None and (self._spec.layers / "bootstrap").is_file()
         if layered and not (self._spec.task_root / "bootstrap").is_file():
             return [f"{seen.layers}/bootstrap"]

@@ -17,6 +17,7 @@ from worker.environments.http_channel import HttpChannel
 from worker.environments.interface import EnvironmentSpec, OnOutput
 from worker.environments.process_environment import ProcessEnvironment
 from worker.environments.templates import Templates
+from worker.runtimes.exec_wrapper import exec_wrapper
 from worker.runtimes.library import prepare_library
 from worker.runtimes.official.interface import OfficialRuntime
 from worker.sandbox.interface import Sandbox
@@ -78,8 +79,9 @@ class ProcessEnvironmentFactory:
     def create(
         self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]
     ) -> ProcessEnvironment:
-        # Extensions are processes beside the function's: copies would not have them.
-        copied = spec.snap_start and self._sandbox.copies and not external_names(spec)
+        # Extensions are processes beside the function's, wrappers before it: copies would not have them.
+        whole = not external_names(spec) and not exec_wrapper(spec)
+        copied = spec.snap_start and self._sandbox.copies and whole
         return self._create(spec, on_output, on_gone, self._templates if copied else None)
 
     def _create_template(
@@ -100,7 +102,7 @@ class ProcessEnvironmentFactory:
             spec,
             _log_stream(spec.version),
             self._sandbox,
-            self._channel_for(spec.runtime),
+            self._channel_for(spec),
             on_output,
             on_gone,
             self._environments.discard,
@@ -111,8 +113,8 @@ class ProcessEnvironmentFactory:
         self._environments.add(environment)
         return environment
 
-    def _channel_for(self, runtime: str) -> Callable[[ChannelListener], RuntimeChannel]:
-        if runtime.startswith("python"):
+    def _channel_for(self, spec: EnvironmentSpec) -> Callable[[ChannelListener], RuntimeChannel]:
+        if spec.runtime.startswith("python") and not exec_wrapper(spec):
             return FrameChannel
         return HttpChannel
 

@@ -35,7 +35,7 @@ class Request:
         return self.body_bytes > (PAYLOAD_LIMIT_BYTES if self.sink is None else STREAM_LIMIT_BYTES)
 
 
-def json_answer(status: HTTPStatus, document: Mapping[str, object], headers: str = "") -> bytes:
+def json_answer(status: HTTPStatus, document: Mapping[str, object] | str, headers: str = "") -> bytes:
     """A whole HTTP response with a JSON body; `headers` are complete lines."""
     body = json.dumps(document).encode()
     head = (

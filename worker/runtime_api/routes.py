@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker.environments.interface import EnvironmentSpec, ResponseSink
-from worker.runtime_api import extensions
+from worker.runtime_api import extensions, telemetry
 from worker.runtime_api.error import fail
 from worker.runtime_api.extension_session import ExtensionSession
 from worker.runtime_api.init_error import fail_init
@@ -17,6 +17,8 @@ from worker.runtime_api.session import Session
 NEXT_PATH = b"/2018-06-01/runtime/invocation/next"
 INIT_ERROR_PATH = b"/2018-06-01/runtime/init/error"
 INVOCATION_PREFIX = b"/2018-06-01/runtime/invocation/"
+
+SUBSCRIPTION_PATHS = (telemetry.TELEMETRY_PATH, telemetry.LOGS_PATH)
 
 INVOCATION_CALLS: dict[bytes, Callable[[Session, Request], bytes]] = {b"response": respond, b"error": fail}
 
@@ -33,11 +35,12 @@ def is_response(session: Session, request: Request) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """Whom one environment's calls concern: its runtime's session, its extensions'."""
+    """Whom one environment's calls concern: its runtime's session, its extensions', its telemetry."""
 
     runtime: Session
     extensions: ExtensionSession
     spec: EnvironmentSpec
+    subscribe: telemetry.Subscribe
 
 
 def answer(api: Api, request: Request) -> bytes:
@@ -49,6 +52,8 @@ def answer(api: Api, request: Request) -> bytes:
             return _answer_invocation(api.runtime, request)
         if request.path == INIT_ERROR_PATH:
             return fail_init(api.runtime, request)
+    if request.method == b"PUT" and request.path.rstrip(b"/") in SUBSCRIPTION_PATHS:
+        return telemetry.answer(api.extensions, api.subscribe, request)
     return NOT_FOUND
 
 

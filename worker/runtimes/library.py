@@ -22,9 +22,27 @@ DISTRIBUTIONS = (
     "snapshot-restore-py",
 )
 
+RUNTIME_PACKAGE = "_lightswitch_runtime"
+RUNTIME_MODULES = (
+    "__init__",
+    "context",
+    "encoding",
+    "faults",
+    "frames",
+    "function_log",
+    "function_loop",
+    "handler",
+    "http_loop",
+    "snap_start",
+)
+"""Of `worker/runtimes/python`: what `bootstrap.py` needs, for functions with a wrapper."""
+
+RUNTIME_SOURCE = Path(__file__).with_name("python")
+
 
 def prepare_library(directory: Path) -> Path:
-    """Make `directory/current` hold exactly DISTRIBUTIONS as this process's Python has them.
+    """Make `directory/current` hold exactly DISTRIBUTIONS, as this process's Python has them, and the Python
+    runtime as a program.
 
     Several workers may do this at once. Files are hard links where the file system and their modes allow,
     so it takes moments. Blocking. Raises OSError, PackageNotFoundError.
@@ -41,7 +59,15 @@ def prepare_library(directory: Path) -> Path:
 
 def _fingerprint(distributions: list[importlib.metadata.Distribution]) -> str:
     names = [f"{each.name}-{each.version}-{each.locate_file('')}" for each in distributions]
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+    programs = [source.read_text() for source, _ in _runtime_files()]
+    return hashlib.sha256("\n".join([*names, *programs]).encode()).hexdigest()[:16]
+
+
+def _runtime_files() -> list[tuple[Path, Path]]:
+    """Source and target of each module of the runtime's program."""
+    modules = [f"{name}.py" for name in RUNTIME_MODULES]
+    placed = [(RUNTIME_SOURCE / name, Path(RUNTIME_PACKAGE) / name) for name in modules]
+    return [(RUNTIME_SOURCE / "bootstrap.py", Path("bootstrap.py")), *placed]
 
 
 def _fill(target: Path, distributions: list[importlib.metadata.Distribution]) -> None:
@@ -51,6 +77,8 @@ def _fill(target: Path, distributions: list[importlib.metadata.Distribution]) ->
             for file in distribution.files or ():
                 if ".." not in file.parts:
                     _place(Path(str(distribution.locate_file(file))), building / file)
+        for source, place in _runtime_files():
+            _copy(source, building / place)
         building.chmod(0o755)
         building.rename(target)
     except OSError:
@@ -70,6 +98,11 @@ def _place(source: Path, target: Path) -> None:
             return
         except OSError:
             pass
+    _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     shutil.copy2(source, target)
     target.chmod(0o644)
 

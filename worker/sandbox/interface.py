@@ -22,6 +22,8 @@ class Locations:
     scratch: str
     layers: str = ""
     """What lies at /opt on Lambda. Empty where there is nothing."""
+    interpreter: str = ""
+    """The Python that belongs to the process's zygote."""
     runtime_api: str = ""
     """`host:port` of the Runtime API where the sandbox binds it (`api_line`)."""
 
@@ -143,6 +145,10 @@ OnFailure = Callable[[StartFailed], None]
 """Called, on the loop, instead of running the function."""
 
 
+Loopback = Literal["machine", "own", "none"]
+"""That of this machine, of the sandbox alone, or one where nobody can be reached."""
+
+
 class Sandbox(Protocol):
     """One way of isolating processes."""
 
@@ -157,6 +163,10 @@ class Sandbox(Protocol):
     @property
     def copies(self) -> bool:
         """It can make templates and copies of them; known after `open`."""
+
+    @property
+    def loopback(self) -> Loopback:
+        """Where processes listen that bind a port of loopback."""
 
     def runtimes(self) -> tuple[str, ...]:
         """Identifiers that this machine can run."""

@@ -47,7 +47,9 @@ def place(slot: ZygoteSlot, spec: ProcessSpec, scratch: Path, library: Path | No
         trees.append((str(runtime), RUNTIME))
     if spec.layers is not None:
         trees.append((str(spec.layers), LAYERS))
-    seen = Locations(TASK_ROOT, RUNTIME if runtime else "", SCRATCH, LAYERS if spec.layers else "")
+    interpreter = str(slot.interpreter.path)
+    layers = LAYERS if spec.layers else ""
+    seen = Locations(TASK_ROOT, RUNTIME if runtime else "", SCRATCH, layers, interpreter)
     if slot.own_root:
         return Placement(seen, trees=tuple(trees))
     if slot.private_mounts:
@@ -70,7 +72,13 @@ def _in_image(slot: ZygoteSlot, image: Path) -> Placement:
 
 
 def _where_it_lies(slot: ZygoteSlot, spec: ProcessSpec, scratch: Path, runtime: Path | None) -> Placement:
-    locations = Locations(str(spec.task_root), str(runtime or ""), str(scratch), str(spec.layers or ""))
+    locations = Locations(
+        str(spec.task_root),
+        str(runtime or ""),
+        str(scratch),
+        str(spec.layers or ""),
+        str(slot.interpreter.path),
+    )
     if slot.own_uids:
         for directory in (spec.task_root, scratch.parent.parent):
             if not _reachable(directory):

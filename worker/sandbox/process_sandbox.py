@@ -19,6 +19,7 @@ from worker.sandbox.inside.network import API_PORT, LOOPBACK
 from worker.sandbox.inside.network_filter import api_address
 from worker.sandbox.interface import (
     Locations,
+    Loopback,
     OnExit,
     OnFailure,
     ProcessSpec,
@@ -106,6 +107,13 @@ class ProcessSandbox:
     def waiting(self) -> list[int]:
         """Pids of generic processes that wait for a function."""
         return self._generics.pids()
+
+    @property
+    def loopback(self) -> Loopback:
+        """The network policy's, where it is enforced."""
+        if not self.own_network:
+            return "machine"
+        return "own" if self._policy.network == "none" else "none"
 
     def runtimes(self) -> tuple[str, ...]:
         """Every version of Python found here, and programs that bring their own runtime."""

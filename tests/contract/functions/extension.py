@@ -7,11 +7,14 @@ EXTENSION_PLAN: JSON {name: plan}. Members of a plan: events; misbehave (when) w
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
+import socket
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -42,6 +45,49 @@ def misbehave(moment: str) -> None:
     sys.exit(PLAN.get("status", 3))
 
 
+class Listener(http.server.BaseHTTPRequestHandler):
+    refusals = PLAN.get("refusals", 0)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        refused = Listener.refusals > 0
+        Listener.refusals -= 1
+        self.send_response(500 if refused else 200)
+        self.end_headers()
+        if not refused:
+            say(batch=body, path=self.path)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: what is written here comes back as telemetry."""
+
+
+def subscribe(wanted: Any, identity: Any) -> None:
+    """Listen, and ask for what the plan says: `path` of the API, `body` without its destination."""
+    if wanted.get("protocol") == "TCP":
+        listening = socket.create_server(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        threading.Thread(target=follow, args=(listening,), daemon=True).start()
+        destination = {"protocol": "TCP", "port": port}
+    else:
+        server = http.server.ThreadingHTTPServer((wanted.get("host", "127.0.0.1"), 0), Listener)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        destination = {"protocol": "HTTP", "URI": f"http://sandbox.localdomain:{server.server_port}/told"}
+    body = json.dumps({**wanted["body"], "destination": destination}).encode()
+    url = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}{wanted['path']}"
+    request = urllib.request.Request(url, body, identity, method="PUT")
+    try:
+        with urllib.request.urlopen(request) as answer:
+            say(subscribed=json.loads(answer.read()))
+    except urllib.error.HTTPError as error:
+        say(refused=json.loads(error.read()))
+
+
+def follow(listening: Any) -> None:
+    connection, _ = listening.accept()
+    for line in connection.makefile("rb"):
+        say(batch=[json.loads(line)], path="tcp")
+
+
 def tick() -> None:
     while True:
         say(tick=True)
@@ -66,6 +112,8 @@ def main() -> None:
                 **{"Lambda-Extension-Function-Error-Type": "Extension.Sorry"},
             )
             sys.exit(0)
+    if "telemetry" in PLAN:
+        subscribe(PLAN["telemetry"], identity)
     misbehave("in init")
     if PLAN.get("ticks"):
         threading.Thread(target=tick, daemon=True).start()

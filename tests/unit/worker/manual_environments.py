@@ -6,8 +6,17 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from worker.environments.interface import EnvironmentSpec, OnOutput, Rest, RunResult, Succeeded, Work
+from worker.environments.interface import (
+    EnvironmentSpec,
+    OnOutput,
+    Rest,
+    RunOutcome,
+    RunResult,
+    Succeeded,
+    Work,
+)
 from worker.environments.lifecycle import State, move
+from worker.metering import Usage
 
 
 def spec(function_name: str = "f", memory_mb: int = 128) -> EnvironmentSpec:
@@ -48,6 +57,9 @@ class ManualEnvironment:
 
     async def rest(self) -> Rest:
         return Rest(0.0)
+
+    def report(self, request_id: str, usage: Usage, outcome: RunOutcome) -> None:
+        """Nobody wants to know."""
 
     def freeze(self) -> None:
         if self.state is State.IDLE:

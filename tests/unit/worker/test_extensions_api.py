@@ -57,7 +57,8 @@ class Api:
 async def api() -> AsyncIterator[Api]:
     heard = HeardOfExtensions()
     session = ExtensionSession(heard)
-    listener = RuntimeApiListener(routes.Api(Session(Heard()), session, environment_spec()))
+    served = routes.Api(Session(Heard()), session, environment_spec(), lambda name, subscription: None)
+    listener = RuntimeApiListener(served)
     api = Api(session, heard, listener.open()["AWS_LAMBDA_RUNTIME_API"])
     yield api
     for caller in api.callers:

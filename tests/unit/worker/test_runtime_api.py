@@ -65,7 +65,9 @@ class Api:
 async def api() -> AsyncIterator[Api]:
     heard = Heard()
     session = Session(heard)
-    api_of_runtime = routes.Api(session, ExtensionSession(HeardOfExtensions()), environment_spec())
+    api_of_runtime = routes.Api(
+        session, ExtensionSession(HeardOfExtensions()), environment_spec(), lambda name, subscription: None
+    )
     listener = RuntimeApiListener(api_of_runtime)
     address = listener.open()["AWS_LAMBDA_RUNTIME_API"]
     api = Api(session, heard, address)

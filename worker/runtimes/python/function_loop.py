@@ -20,13 +20,11 @@ OWN_FILES = os.path.dirname(os.path.abspath(__file__)) + os.sep
 RECEIVE_BYTES = 65_536
 
 
-class FunctionLoop:
-    """One function process, from its init to the end of its channel."""
+class HandlerLoop:
+    """One function process, from its init to its end. How requests come and answers go is a subclass's
+    matter: both as frames."""
 
-    def __init__(self, channel: socket.socket, log: FunctionLog, encoding: Encoding) -> None:
-        self._channel = channel
-        self._arrival = select.poll()
-        self._arrival.register(channel, select.POLLIN)
+    def __init__(self, log: FunctionLog, encoding: Encoding) -> None:
         self._log = log
         self._encoding = encoding
         self._trace_header = ""
@@ -98,6 +96,23 @@ class FunctionLoop:
             os.environ["_X_AMZN_TRACE_ID"] = header
         else:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
+
+    def _read(self) -> bytes | None:
+        """The next request; None where there will be no more."""
+        raise NotImplementedError
+
+    def _answer(self, run: int, kind: int, body: bytes, started_ns: int = 0) -> None:
+        raise NotImplementedError
+
+
+class FunctionLoop(HandlerLoop):
+    """Requests and answers over the worker's channel."""
+
+    def __init__(self, channel: socket.socket, log: FunctionLog, encoding: Encoding) -> None:
+        super().__init__(log, encoding)
+        self._channel = channel
+        self._arrival = select.poll()
+        self._arrival.register(channel, select.POLLIN)
 
     def _read(self) -> bytes | None:
         # Who sleeps in recv(2) is also woken when the worker takes the last answer, which freed space to

@@ -53,6 +53,8 @@ LINKS = {
 }
 FILES_PER_MB = 256
 USERS = "root:x:0:0:root:/:/sbin/nologin\nsbx_user1051:x:{uid}:{uid}::/tmp:/sbin/nologin\n"
+HOSTS = "\n127.0.0.1 localhost sandbox sandbox.localdomain\n"
+"""The last names are those by which AWS has extensions listen for telemetry."""
 GROUPS = "root:x:0:\nsbx_user1051:x:{uid}:\n"
 
 
@@ -154,6 +156,8 @@ def _settings(kernel: Kernel, site: str) -> None:
             _show(kernel, site, path)
         elif os.path.isfile(path) and os.access(path, os.R_OK):
             _copy(path, site + path)
+    with open(f"{site}/etc/hosts", "a") as file:
+        file.write(HOSTS)
     for name, text in (("passwd", USERS), ("group", GROUPS), ("hostname", "sandbox\n")):
         with open(f"{site}/etc/{name}", "w") as file:
             file.write(text.format(uid=993))
