@@ -10,6 +10,7 @@ from pathlib import Path
 from worker.runtimes.library import prepare_library
 
 EXPECTED = {
+    *("bootstrap.py", "_lightswitch_runtime"),
     *("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3"),
     "snapshot_restore_py.py",
 }
