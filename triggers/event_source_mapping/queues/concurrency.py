@@ -13,6 +13,9 @@ MOST = 1250
 _GROWTH_PER_SECOND = 5.0
 _CALM_SECONDS = 5.0
 """No growth so soon after a throttle."""
+_SOON_SECONDS = 0.1
+_NEWEST = 0.1
+"""Weight of the last batch in how long batches run."""
 
 
 class Concurrency:
@@ -24,6 +27,7 @@ class Concurrency:
         self._limit = float(min(FIRST, self._most))
         self._looked_at = clock()
         self._throttled_at = float("-inf")
+        self._run_seconds = 0.0
         self.running = 0
 
     @property
@@ -35,12 +39,19 @@ class Concurrency:
         """Batches that may start now."""
         return max(0, self.limit - self.running)
 
+    @property
+    def soon(self) -> int:
+        """More batches that find a slot within a tenth of a second, as long as the last ones ran."""
+        return int(self.limit * _SOON_SECONDS / self._run_seconds) if self._run_seconds else 0
+
     def begin(self) -> None:
         """A batch starts."""
         self.running += 1
 
-    def end(self) -> None:
-        """A batch has ended; grow where the limit was what held others up."""
+    def end(self, run_seconds: float) -> None:
+        """A batch has ended, after so long; grow where the limit was what held others up."""
+        last = self._run_seconds or run_seconds
+        self._run_seconds = last + (run_seconds - last) * _NEWEST
         saturated = self.running >= self.limit
         self.running -= 1
         now = self._clock()

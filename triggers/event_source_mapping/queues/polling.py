@@ -1,7 +1,8 @@
 """Receives a mapping's messages: one long poll while little comes, more polls while much does.
 
-A poll asks for no more than can run soon, since what is received is hidden from everybody else. An idle
-mapping costs one request in twenty seconds.
+A poll asks for no more than can run soon, since what is received is hidden from everybody else: for the slots
+that are free, and for what can follow within a tenth of a second, so that short runs need no request each. An
+idle mapping costs one request in twenty seconds.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 WAIT_SECONDS = 20
 _RECOVERY_WAIT_SECONDS = 1
 """After an outage, so that its end is soon reported."""
+MOST_RESERVED = 100
+"""Messages that wait for a slot."""
 MOST_POLLS = 10
 """Polls of one mapping at the same time."""
 _FIRST_RETRY_SECONDS = 0.5
@@ -96,7 +99,7 @@ class Polling:
             await self._function_there()
             self._runs.function_gone = False
             self._report("No records processed")
-        while (most := min(BATCH_ENTRIES, self._free_messages())) <= 0:
+        while (most := self._worth_asking_for()) <= 0:
             self._room.clear()
             with contextlib.suppress(TimeoutError):  # a delete makes room as well, and does not say so
                 async with asyncio.timeout(_ROOM_CHECK_SECONDS):
@@ -129,16 +132,28 @@ class Polling:
             wanted, unwanted = self._read(receiving.result())
             await self._holding.give_back_at_once([*wanted, *unwanted])
 
+    def _worth_asking_for(self) -> int:
+        """Messages to ask for now: as many as a request may bring, fewer only where nothing waits to run."""
+        most = min(BATCH_ENTRIES, self._free_messages())
+        return most if most == BATCH_ENTRIES or not self._runs.waiting else 0
+
     def _free_messages(self) -> int:
-        """How many more messages could start to run, or wait for others of their batch."""
+        """How many more messages could start to run soon, or wait for others of their batch."""
         if self._holding.is_full:
             return 0
         batches = self._concurrency.free - self._runs.waiting
-        return batches * self._settings.batch_size - self._batching.pending - self._asked
+        unused = batches * self._settings.batch_size - self._batching.pending - self._asked
+        return unused + self._reserve()
+
+    def _reserve(self) -> int:
+        """Of a FIFO queue nothing: behind a failure, what was received of a group goes back unrun."""
+        if self._settings.is_fifo:
+            return 0
+        return min(MOST_RESERVED, self._concurrency.soon * self._settings.batch_size)
 
     def _poll_more(self) -> None:
         """One more poll where there is room for it; it stops when it finds less than it could take."""
-        if self._free_messages() > 0 and len(self._extra) < MOST_POLLS - 1:
+        if self._worth_asking_for() > 0 and len(self._extra) < MOST_POLLS - 1:
             task = asyncio.create_task(self._poll_while_full())
             self._extra.add(task)
             task.add_done_callback(self._extra.discard)

@@ -11,6 +11,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from broker.errors import (
     BrokerError,
@@ -61,6 +62,7 @@ class Runs:
         self._report_failures = report_failures
         self._report = report
         self._freed = freed
+        self._loop = asyncio.get_running_loop()
         self._groups = MessageGroups()
         self._ready: deque[Batch] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,11 +96,11 @@ class Runs:
             self._concurrency.begin()
             task = asyncio.create_task(self._run(self._ready.popleft()))
             self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._ended, self._loop.time()))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, started_at: float, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._concurrency.end()
+        self._concurrency.end(self._loop.time() - started_at)
         if not task.cancelled() and task.exception():
             log.error("batch_not_settled", exc_info=task.exception())
         self._start()
