@@ -15,7 +15,6 @@ from broker.lineage import MOST_RUNS, counted, is_recursive
 from tests.elasticmq.server import ElasticMq, Unavailable
 from tests.integration.triggers.queue_workbench import FUNCTION, FunctionError, QueueServer, serving
 from tests.waiting import until
-from triggers.event_source_mapping.queues.holding import Holding
 
 QUICK = {"VisibilityTimeout": "1"}
 
@@ -240,26 +239,6 @@ async def test_maximum_concurrency_is_kept(server: QueueServer, namespace: str) 
     async with serving(server.url, arn, count, batch_size=1, maximum_concurrency=3):
         await server.until_empty(url)
     assert most == 3
-
-
-async def test_short_runs_need_no_request_each(
-    server: QueueServer, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    requests = 0
-    receive = Holding.receive
-
-    async def count(self: Holding, most: int, wait_seconds: int) -> Any:
-        nonlocal requests
-        requests += 1
-        return await receive(self, most, wait_seconds)
-
-    monkeypatch.setattr(Holding, "receive", count)
-    url, arn = server.create(namespace)
-    server.send(url, [f"order {number}" for number in range(100)])
-    async with serving(server.url, arn, nothing, batch_size=1) as served:
-        await server.until_empty(url)
-    assert len(served.batches) == 100
-    assert requests < 50
 
 
 async def test_what_would_wait_long_is_left_to_others(server: QueueServer, namespace: str) -> None:

@@ -143,7 +143,7 @@ def saturate(concurrency: Concurrency, clock: Clock, seconds: int) -> None:
         while concurrency.free:
             concurrency.begin()
         clock.now += 0.1
-        concurrency.end()
+        concurrency.end(0.1)
 
 
 def test_concurrency_starts_at_five_and_grows_by_three_hundred_a_minute() -> None:
@@ -162,8 +162,20 @@ def test_concurrency_does_not_grow_without_load() -> None:
     for _ in range(100):
         concurrency.begin()
         clock.now += 1
-        concurrency.end()
+        concurrency.end(1.0)
     assert concurrency.limit == 5
+
+
+def test_what_finds_a_slot_soon_follows_from_how_long_batches_run() -> None:
+    concurrency = Concurrency(5, Clock())
+    assert concurrency.soon == 0
+    concurrency.begin()
+    concurrency.end(0.01)
+    assert concurrency.soon == 50
+    for _ in range(100):
+        concurrency.begin()
+        concurrency.end(1.0)
+    assert concurrency.soon == 0
 
 
 def test_maximum_concurrency_is_never_exceeded() -> None:
