@@ -7,6 +7,7 @@ import platform
 import signal
 import socket
 import struct
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -77,7 +78,10 @@ def fill_scratch(event: Any) -> str:
             with open(f"/tmp/{number}", "wb") as file:
                 file.write(bytes(1 << 20))
 
-    return attempt(fill)
+    found = attempt(fill)
+    for name in os.listdir("/tmp"):
+        os.unlink("/tmp/" + name)
+    return found
 
 
 def open_everything(event: Any) -> dict[str, str]:
@@ -141,16 +145,17 @@ def spy(event: Any) -> dict[str, Any]:
         "environments": [attempt(partial(read, f"/proc/{pid}/environ")) for pid in others],
         "paths": {path: attempt(partial(os.stat, path)) for path in event["paths"]},
         "redis": attempt(lambda: socket.socket(socket.AF_UNIX).connect(event["redis"])),
+        "memory": [attempt(partial(read, f"/proc/{pid}/mem")) for pid in others],
         "own_environment": sorted(os.environ),
     }
 
 
 def deface(event: Any) -> list[str]:
     return [
-        attempt(lambda: open("/var/task/app.py", "a").close()),
-        attempt(lambda: os.unlink("/var/task/app.py")),
-        attempt(lambda: open("/var/task/more.py", "w").close()),
-        attempt(lambda: os.chmod("/var/task", 0o777)),
+        attempt(lambda: open(__file__, "a").close()),
+        attempt(lambda: os.unlink(__file__)),
+        attempt(lambda: open(os.path.dirname(__file__) + "/more.py", "w").close()),
+        attempt(lambda: os.chmod(os.path.dirname(__file__), 0o777)),
         attempt(lambda: open("/usr/lib/more.py", "w").close()),
     ]
 
@@ -166,15 +171,26 @@ def call_kernel(event: Any) -> dict[str, str]:
 
 
 def tricky_links(event: Any) -> dict[str, str]:
-    os.symlink(event["victim"], "/tmp/symbolic")
-    os.symlink("/", "/tmp/root")
+    mine = tempfile.mkdtemp()
+    os.symlink(event["victim"], mine + "/symbolic")
+    os.symlink("/", mine + "/root")
     return {
-        "through a symbolic link": attempt(lambda: open("/tmp/symbolic", "a").close()),
-        "through the root": attempt(lambda: open("/tmp/root" + event["victim"], "a").close()),
-        "hard link to code": attempt(lambda: os.link("/var/task/app.py", "/tmp/hard")),
-        "hard link to the system": attempt(lambda: os.link("/usr/bin/env", "/tmp/env")),
-        "a device": attempt(lambda: os.mknod("/tmp/disk", 0o660 | 0o060000, os.makedev(8, 0))),
+        "through a symbolic link": attempt(lambda: open(mine + "/symbolic", "a").close()),
+        "through the root": attempt(lambda: open(mine + "/root" + event["victim"], "a").close()),
+        "hard link to code": attempt(lambda: os.link(__file__, mine + "/hard")),
+        "hard link to the system": attempt(lambda: os.link("/usr/bin/env", mine + "/env")),
+        "a device": attempt(lambda: os.mknod(mine + "/disk", 0o660 | 0o060000, os.makedev(8, 0))),
     }
+
+
+def reach(event: Any) -> dict[str, str]:
+    """Addresses of the machine's own services, and of the cloud's."""
+
+    def connect(host: str, port: int) -> None:
+        with socket.create_connection((host, port), timeout=1):
+            pass
+
+    return {f"{host}:{port}": attempt(partial(connect, host, port)) for host, port in event["addresses"]}
 
 
 def kill_everybody(event: Any) -> list[str]:
