@@ -57,10 +57,14 @@ class JavaGuest:
         self.classes = classes
         self.jars = jars
 
-    def package(self, without: str = "\0") -> bytes:
-        """A deployment package: classes at the root (but for those below `without`), jars in lib/."""
+    def package(self, without: str = "\0", **more: str) -> bytes:
+        """A deployment package: classes at the root (but for those below `without`), jars in lib/.
+
+        `more` are text files (`note=` is note.txt).
+        """
+        texts = {f"{name}.txt": text.encode() for name, text in more.items()}
         files = {name: code for name, code in self.classes.items() if not name.startswith(without)}
-        return _zip({**files, **{f"lib/{name}": code for name, code in self.jars.items()}})
+        return _zip({**files, **texts, **{f"lib/{name}": code for name, code in self.jars.items()}})
 
     def jar(self, below: str) -> bytes:
         """A jar of the classes below a directory."""

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.timeout(300)
 RUNTIME = "java17"
 OTHERS = ("java21", "java25")
 MEMORY_MB = 1024
+MOST_COLD_STARTS = 40
+"""Processes that wait are made while nobody asks for others: the first cold starts find none."""
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,9 @@ def test_a_function_meets_its_context_its_variables_and_its_users_options(
 ) -> None:
     variables = {"GREETING": "hallo", "JAVA_TOOL_OPTIONS": "-Dgreeting=moin -Xmx200m -XX:+UseParallelGC"}
     environment = {"Variables": variables}
-    deploy(system, function_name, "guests.Clerk::describe", guests.package(), Environment=environment)
+    deploy(
+        system, function_name, "guests.Clerk::describe", guests.package(note="größe"), Environment=environment
+    )
     answer = system.client.invoke(FunctionName=function_name, Payload=b"{}", LogType="Tail")
     told = json.loads(answer["Payload"].read())
     assert told["name"] == function_name
@@ -101,12 +105,42 @@ def test_a_function_meets_its_context_its_variables_and_its_users_options(
     assert told["memory"] == MEMORY_MB
     assert told["request"] == answer["ResponseMetadata"]["RequestId"]
     assert 0 < told["remaining"] <= 60_000
-    assert (told["greeting"], told["child"], told["property"]) == ("hallo", "hallo", "moin")
+    assert (told["greeting"], told["child"], told["property"]) == ("hallo", ["hallo", "/var/task"], "moin")
+    assert (told["encoding"], told["note"]) == ("UTF-8", "größe")
     assert 150 <= told["heap"] <= 200
     assert told["java"] == int(RUNTIME.removeprefix("java"))
     assert told["directory"] == "/var/task"
     log = base64.b64decode(answer["LogResult"]).decode()
     assert f"described {told['request']}" in log
+
+
+@pytest.mark.parametrize("runtime", [RUNTIME, *OTHERS])
+def test_a_process_that_waited_becomes_the_functions(
+    system: LiveSystem, guests: JavaGuest, function_name: str, runtime: str
+) -> None:
+    if problem := add_java_runtime(runtime, system.data_dir):
+        pytest.skip(problem)
+    settings = {
+        "runtime": runtime,
+        "MemorySize": 900,
+        "Environment": {"Variables": {"GREETING": "hallo"}},
+    }
+    code = guests.package(note="größe")
+    for attempt in range(MOST_COLD_STARTS):
+        name = f"{function_name}-{attempt}"
+        deploy(system, name, "guests.Clerk::describe", code, **settings)
+        told = call(system, name, {})
+        assert told["name"] == name
+        assert (told["greeting"], told["child"]) == ("hallo", ["hallo", "/var/task"])
+        assert (told["directory"], told["note"]) == ("/var/task", "größe")
+        assert (told["memory"], told["heap"]) == (900, pytest.approx(750, abs=20))
+        if told["command"].startswith("lightswitch.AwaitFunction"):
+            break
+    else:
+        pytest.fail(f"{MOST_COLD_STARTS} cold starts, and none from a process that waited")
+    failing = f"{function_name}-failing"
+    deploy(system, failing, "guests.Clerk::fail", code, **settings)
+    assert failing_call(system, failing, {})["errorMessage"] == "failed on purpose"
 
 
 @pytest.mark.parametrize("runtime", OTHERS)

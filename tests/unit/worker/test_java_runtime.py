@@ -77,6 +77,7 @@ def test_a_function_is_started_as_on_lambda() -> None:
         "-XX:+ErrorFileToStderr",
         "-Dorg.crac.Core.Compat=com.amazonaws.services.lambda.crac",
         "-Dcom.amazonaws.services.lambda.runtime.api.client.runtimeapi.NativeClient.JNI=/var/runtime/jni/client.so",
+        "-Dfile.encoding=UTF-8",
     ]
 
 

@@ -17,8 +17,11 @@ from worker.runtimes.java.training import training_variables
 
 CACHE_SINCE = 25
 MADE_WITHIN_SECONDS = 120
+LOG_FILE = "classes.log"
 BUILD_FILE = "archive.build"
 """Names the build of Java that the archive was made by: another one refuses it."""
+CLASSES_FILE = "classes.list"
+"""Names of the classes that were loaded."""
 TEMPORARY = "/tmp"
 
 CHOSEN = r"-Xshare:|-XX:SharedArchiveFile=|-XX:AOT"
@@ -59,14 +62,27 @@ def make_archive(home: JavaHome, directory: Path, seen: str, command: Sequence[s
     archive.unlink(missing_ok=True)
     maker = "AOTCacheOutput" if home.major >= CACHE_SINCE else "ArchiveClassesAtExit"
     program, *rest = command
-    watched = [program, f"-XX:{maker}={seen}/{archive.name}", *rest]
+    log = f"-Xlog:class+load:file={seen}/{LOG_FILE}:none"
+    watched = [program, f"-XX:{maker}={seen}/{archive.name}", log, *rest]
     in_view = [sys.executable, "-m", "worker.runtimes.java.view", str(directory)]
     with training_variables() as variables:
         said = _run([*in_view, *watched], variables)
     if not archive.is_file():
         raise CannotArchive(said[-2000:])
     archive.chmod(0o644)
+    _list_classes(directory)
     (directory / BUILD_FILE).write_text(home.build)
+
+
+def _list_classes(directory: Path) -> None:
+    """Those that have a name: not the ones that Java makes while it runs."""
+    names: dict[str, None] = {}
+    for log in directory.glob(f"{LOG_FILE}*"):  # a process that Java starts for it has one of its own
+        lines = (line.partition(" source: ") for line in log.read_text().splitlines())
+        names |= {name: None for name, is_class, _ in lines if is_class}
+        log.unlink()
+    named = (name for name in names if "/" not in name and "$Proxy" not in name)
+    (directory / CLASSES_FILE).write_text("".join(f"{name}\n" for name in named))
 
 
 def _run(command: Sequence[str], variables: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,7 +13,8 @@ from worker.runtimes.java.compiler import PREFIX, CannotCompile, compile_sources
 from worker.runtimes.java.java_homes import JavaHome, find_java_homes, read_java_home
 from worker.runtimes.java.java_package import add_java, can_be_added, copy_java
 from worker.runtimes.java.maven import CLIENT, fetch_client, unpack_native_part
-from worker.runtimes.java.runtime import LIBRARIES, NATIVE_PART, OWN_JAVA, JavaRuntime
+from worker.runtimes.java.native_part import native_part
+from worker.runtimes.java.runtime import LIBRARIES, NATIVE_PART, OWN_JAVA, WAITING_PART, JavaRuntime
 from worker.runtimes.official.interface import CannotInstall, Launch
 from worker.sandbox.inside.root import RUNTIME
 
@@ -45,7 +47,9 @@ class JavaClient:
             return None
         if any(jar.startswith(PREFIX) and jar != jar_name() for jar in jars):
             return None  # of an earlier version of ours: to be added again
-        return JavaRuntime(home, directory, jars, is_current(directory, home))
+        archived = is_current(directory, home)
+        can_wait = archived and (directory / WAITING_PART).is_file() and jars[-1] == jar_name()
+        return JavaRuntime(home, directory, jars, archived, can_wait)
 
     def install(self, directory: Path) -> None:
         """Without a compiler, or where the archive cannot be made, functions only start later."""
@@ -56,6 +60,7 @@ class JavaClient:
         unpack_native_part(libraries, directory / NATIVE_PART)
         try:
             compile_sources(find_java_homes(), libraries)
+            (directory / WAITING_PART).write_bytes(native_part(platform.machine()))
             self._make_archive(directory)
         except (CannotCompile, CannotArchive) as error:
             log.warning("%s will start slowly: %s", self.runtime, error)

@@ -12,8 +12,12 @@ LOADING_PROPERTY = "com.amazonaws.services.lambda.runtime.api.client.runtimeapi.
 NATIVE_ACCESS_SINCE = 24
 """From this version on, loading the client's native part is warned of unless it is allowed."""
 
+UTF_8_SINCE = 18
+"""From this version on, text is in UTF-8 whatever the locale; Lambda's locale is a UTF-8 one."""
+
 HEAP = r"-Xmx|-XX:MaxHeapSize=|-XX:MaxRAM"
 COLLECTOR = r"-XX:\+Use\w+GC\b"
+ENCODING = r"-Dfile\.encoding="
 COMPILATION = r"-XX:TieredStopAtLevel=|-XX:-TieredCompilation|-Xint|-Xcomp"
 
 
@@ -32,6 +36,8 @@ def java_options(major: int, memory_mb: int, chosen: str, native_part: str) -> l
         "-Dorg.crac.Core.Compat=com.amazonaws.services.lambda.crac",
         f"-D{LOADING_PROPERTY}={native_part}",
     ]
+    if major < UTF_8_SINCE:
+        options += _unless(ENCODING, chosen, "-Dfile.encoding=UTF-8")
     if major >= NATIVE_ACCESS_SINCE:
         options.append("--enable-native-access=ALL-UNNAMED")
     return options

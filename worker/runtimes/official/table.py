@@ -22,8 +22,8 @@ def installed(directory: Path) -> Mapping[str, OfficialRuntime]:
     return {name: runtime for name, runtime in found.items() if runtime is not None}
 
 
-def install(runtime: str, directory: Path) -> Path:
-    """Get the client of `runtime` into `directory`; one that is there stays. Takes minutes.
+def install(runtime: str, directory: Path, *, again: bool = False) -> Path:
+    """Get the client of `runtime` into `directory`; one that is there stays, unless `again`. Takes minutes.
 
     Raises CannotInstall.
     """
@@ -34,6 +34,6 @@ def install(runtime: str, directory: Path) -> Path:
     if problem := client.missing():
         raise CannotInstall(f"{runtime} {problem}")
     target = directory / runtime
-    if client.ready(target) is None:
+    if again or client.ready(target) is None:
         install_whole(client, target)
     return target

@@ -2,6 +2,11 @@ package guests;
 
 import com.amazonaws.services.lambda.runtime.Context;
 import java.io.ByteArrayOutputStream;
+import java.io.File;
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.Charset;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -65,7 +70,10 @@ public class Clerk {
         answer.put("heap", Runtime.getRuntime().maxMemory() >> 20);
         answer.put("java", Runtime.version().feature());
         answer.put("directory", System.getProperty("user.dir"));
-        answer.put("child", heard("sh", "-c", "echo $GREETING"));
+        answer.put("child", heard("sh", "-c", "echo $GREETING; pwd").split("\n"));
+        answer.put("note", new File("note.txt").exists() ? read("note.txt") : null);
+        answer.put("encoding", Charset.defaultCharset().name());
+        answer.put("command", System.getProperty("sun.java.command"));
         return answer;
     }
 
@@ -90,6 +98,12 @@ public class Clerk {
         List<byte[]> kept = new java.util.ArrayList<>();
         while (true) {
             kept.add(new byte[1 << 20]);
+        }
+    }
+
+    private static String read(String path) throws IOException {
+        try (InputStream input = new FileInputStream(path)) {
+            return new String(input.readAllBytes(), Charset.defaultCharset());
         }
     }
 
