@@ -13,16 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.waiting import until
 from worker.environments.interface import ContainerImage, EnvironmentSpec, RunResult, Work
 from worker.environments.process_environment import ProcessEnvironment
 from worker.environments.process_factory import ProcessEnvironmentFactory
 from worker.runtimes.official.interface import Launch
 from worker.sandbox.generic_process import GenericProcess
 from worker.sandbox.inside.root import PROGRAMS
-from worker.sandbox.interface import Locations, Sandbox
+from worker.sandbox.interface import Locations
+from worker.sandbox.levels import IsolationPolicy
+from worker.sandbox.process_sandbox import ProcessSandbox
 
 Kind = Literal["python", "awslambdaric", "bootstrap", "prewarmed"]
-"""`prewarmed`: a bootstrap in a process that waited for it, from the second environment on."""
+"""`prewarmed`: a bootstrap in a process that waited for it, once `Workbench.prewarm` was called."""
 
 FUNCTIONS = Path(__file__).parent / "contract" / "functions"
 EXTENSION = (FUNCTIONS / "extension.py").read_text()
@@ -79,8 +82,9 @@ class Tried:
 class Workbench:
     """Makes environments of functions below `directory`."""
 
-    def __init__(self, factory: ProcessEnvironmentFactory, directory: Path) -> None:
+    def __init__(self, factory: ProcessEnvironmentFactory, sandbox: ProcessSandbox, directory: Path) -> None:
         self.factory = factory
+        self.sandbox = sandbox
         self.directory = directory
 
     def code(self, **files: str) -> Path:
@@ -148,6 +152,13 @@ class Workbench:
         environment = self.factory.create(spec, output.extend, gone.set)
         return Tried(environment, output, gone)
 
+    async def prewarm(self) -> list[int]:
+        """Have processes wait for functions of kind `prewarmed`; their pids."""
+        first = await self.start("app.echo", self.suite_code("prewarmed"), "prewarmed")
+        await first.environment.stop()
+        await until(lambda: len(self.sandbox.waiting()) == PREWARMED)
+        return self.sandbox.waiting()
+
     async def start(self, handler: str, task_root: Path, kind: Kind = "python", **variables: str) -> Tried:
         """An environment that is ready."""
         tried = self.make(handler, task_root, kind, variables=variables)
@@ -155,6 +166,7 @@ class Workbench:
         return tried
 
 
+PREWARMED = IsolationPolicy().prewarmed
 CHILDREN = 4
 """How many the suite's function `leave_children` leaves."""
 
@@ -177,9 +189,10 @@ def _command_line(process: Path) -> list[bytes]:
 
 @asynccontextmanager
 async def workbench(
-    directory: Path, library_directory: Path, sandbox: Sandbox | None = None
+    directory: Path, library_directory: Path, sandbox: ProcessSandbox | None = None
 ) -> AsyncIterator[Workbench]:
     """An open factory, closed at the end."""
+    sandbox = sandbox or ProcessSandbox(directory / "worker", library_directory / "current")
     factory = ProcessEnvironmentFactory(
         directory / "worker",
         library_directory=library_directory,
@@ -188,7 +201,7 @@ async def workbench(
     )
     await factory.open()
     try:
-        yield Workbench(factory, directory)
+        yield Workbench(factory, sandbox, directory)
     finally:
         await factory.close()
 

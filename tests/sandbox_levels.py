@@ -15,29 +15,17 @@ from worker.sandbox.levels import IsolationPolicy, Level, Network
 from worker.sandbox.process_sandbox import ProcessSandbox
 
 
-def sandbox_at(
-    level: Level, directory: Path, network: Network = "open", allowed_networks: tuple[str, ...] = ()
-) -> ProcessSandbox:
-    """Isolates at `level` exactly."""
-    policy = IsolationPolicy(forced=level, network=network, allowed_networks=allowed_networks)
-    return ProcessSandbox(directory / "worker", directory / "library" / "current", policy=policy)
-
-
 @asynccontextmanager
 async def workbench_at(
     level: Level, directory: Path, network: Network = "open", allowed_networks: tuple[str, ...] = ()
 ) -> AsyncIterator[Workbench]:
     """A workbench whose functions are isolated at `level` exactly."""
-    async with workbench_in(sandbox_at(level, directory, network, allowed_networks), directory) as bench:
-        yield bench
-
-
-@asynccontextmanager
-async def workbench_in(sandbox: ProcessSandbox, directory: Path) -> AsyncIterator[Workbench]:
-    """A workbench with this sandbox; skips, or fails, where the machine lacks its level."""
+    library = directory / "library"
+    policy = IsolationPolicy(forced=level, network=network, allowed_networks=allowed_networks)
+    sandbox = ProcessSandbox(directory / "worker", library / "current", policy=policy)
     async with AsyncExitStack() as stack:
         try:
-            bench = await stack.enter_async_context(workbench(directory, directory / "library", sandbox))
+            bench = await stack.enter_async_context(workbench(directory, library, sandbox))
         except SandboxUnavailable as error:
             await sandbox.close()
             give_up = pytest.fail if os.environ.get("CI") and os.geteuid() == 0 else pytest.skip

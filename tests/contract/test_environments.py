@@ -25,8 +25,11 @@ from tests.environment_workbench import (
 from tests.waiting import until
 from worker.environments.interface import Exited, HandlerFailed, InitFailed, NotRun, Succeeded, TimedOut
 from worker.environments.lifecycle import IllegalTransition, State
+from worker.sandbox.levels import Level
 
-KINDS: tuple[Kind, ...] = ("python", "awslambdaric", "bootstrap")
+KINDS: tuple[Kind, ...] = ("python", "awslambdaric", "bootstrap", "prewarmed")
+BY_HAND: tuple[Kind, ...] = ("bootstrap", "prewarmed")
+"""Kinds whose runtime is the suite's own."""
 LIMIT_BYTES = 6_291_556
 
 
@@ -42,8 +45,12 @@ async def bench(tmp_path: Path, library: Path) -> AsyncIterator[Workbench]:
 
 
 @pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> Kind:
+async def kind(request: pytest.FixtureRequest, bench: Workbench) -> Kind:
     kind: Kind = request.param
+    if kind == "prewarmed":
+        if bench.factory.level < Level.L2:
+            pytest.skip("no process can wait for its function at this level")
+        await bench.prewarm()
     return kind
 
 
@@ -120,7 +127,7 @@ async def test_a_run_past_its_deadline_destroys_the_environment(bench: Workbench
     assert result.outcome == TimedOut(timeout_seconds=20)
     assert 250 <= result.duration_ms < 2000
     assert tried.environment.state is State.GONE
-    assert b"sleeping" in tried.output or kind == "bootstrap"
+    assert b"sleeping" in tried.output or kind in BY_HAND
 
 
 @pytest.mark.parametrize(("status", "cause"), [(0, ""), (1, "exit status 1"), (64, "exit status 64")])
@@ -239,7 +246,7 @@ async def test_a_module_that_is_missing_fails_the_init(bench: Workbench, kind: K
     with pytest.raises(InitFailed) as failure:
         await tried.environment.start()
 
-    expected = "ModuleNotFoundError" if kind == "bootstrap" else "Runtime.ImportModuleError"
+    expected = "ModuleNotFoundError" if kind in BY_HAND else "Runtime.ImportModuleError"
     assert failure.value.error_type == expected
     assert "No module named 'absent'" in json.loads(failure.value.document)["errorMessage"]
     assert failure.value.duration_ms > 0
@@ -308,7 +315,7 @@ async def test_work_that_an_ending_http_runtime_never_asked_for_is_not_run(bench
 async def test_cancelling_a_run_destroys_the_environment(bench: Workbench, kind: Kind) -> None:
     tried = await start(bench, kind, "sleep")
     run = asyncio.create_task(tried.run(b"60"))
-    if kind == "bootstrap":
+    if kind in BY_HAND:
         await asyncio.sleep(0)
     else:
         await until(lambda: b"sleeping" in tried.output)

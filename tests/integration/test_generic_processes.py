@@ -14,11 +14,10 @@ import psutil
 import pytest
 
 from tests.environment_workbench import Tried, Workbench
-from tests.sandbox_levels import sandbox_at, workbench_in
+from tests.sandbox_levels import workbench_at
 from tests.waiting import until
 from worker.environments.interface import InitFailed, Succeeded
 from worker.sandbox.levels import Level
-from worker.sandbox.process_sandbox import ProcessSandbox
 
 LOOK_AROUND = """
 import os
@@ -40,13 +39,8 @@ def write(event, context):
 
 
 @pytest.fixture(params=[Level.L3, Level.L2], ids=str)
-async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> ProcessSandbox:
-    return sandbox_at(request.param, tmp_path)
-
-
-@pytest.fixture
-async def bench(sandbox: ProcessSandbox, tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_in(sandbox, tmp_path) as bench:
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workbench]:
+    async with workbench_at(request.param, tmp_path) as bench:
         yield bench
 
 
@@ -63,15 +57,13 @@ async def start(bench: Workbench, function: str = "handler", **variables: str) -
 
 
 @pytest.fixture
-async def waiting(bench: Workbench, sandbox: ProcessSandbox) -> list[int]:
-    """Pids of those that wait: they are made when a first environment of the kind was started."""
-    await (await start(bench)).environment.stop()
-    await until(lambda: len(sandbox.waiting()) == 2)
-    return sandbox.waiting()
+async def waiting(bench: Workbench) -> list[int]:
+    """Pids of those that wait."""
+    return await bench.prewarm()
 
 
 async def test_an_environment_takes_a_process_that_waits_and_another_is_made(
-    bench: Workbench, sandbox: ProcessSandbox, waiting: list[int]
+    bench: Workbench, waiting: list[int]
 ) -> None:
     tried = await start(bench, GREETING="hello")
 
@@ -82,7 +74,7 @@ async def test_an_environment_takes_a_process_that_waits_and_another_is_made(
     assert seen["variables"]["GREETING"] == "hello"
     assert seen["variables"]["AWS_LAMBDA_FUNCTION_NAME"] == "tried"
     assert 500 << 20 <= seen["room"] <= 513 << 20
-    await until(lambda: len(sandbox.waiting()) == 2)
+    await until(lambda: len(bench.sandbox.waiting()) == 2)
 
 
 @pytest.mark.usefixtures("waiting")
@@ -97,14 +89,12 @@ async def test_nothing_of_one_function_is_seen_by_another(bench: Workbench) -> N
     assert first.environment.pid != second.environment.pid
 
 
-async def test_what_is_killed_while_it_waits_is_nobodys_failure(
-    bench: Workbench, sandbox: ProcessSandbox, waiting: list[int]
-) -> None:
+async def test_what_is_killed_while_it_waits_is_nobodys_failure(bench: Workbench, waiting: list[int]) -> None:
     for pid in waiting:
         os.kill(pid, signal.SIGKILL)
 
     assert "app.py" in (await told(await start(bench)))["task"]
-    await until(lambda: len(sandbox.waiting()) == 2)
+    await until(lambda: len(bench.sandbox.waiting()) == 2)
 
 
 @pytest.mark.usefixtures("waiting")

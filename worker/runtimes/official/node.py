@@ -13,7 +13,7 @@ from worker.runtimes.node.interpreter import (
     interpreter_package,
     node_on_path,
 )
-from worker.runtimes.node.npm import npm_install
+from worker.runtimes.node.npm import copy_client, npm_install
 from worker.runtimes.official.interface import Launch
 from worker.sandbox.generic_process import GenericProcess
 from worker.sandbox.inside.root import LAYERS, PROGRAMS, RUNTIME, SCRATCH, TASK_ROOT
@@ -94,9 +94,17 @@ class NodeClient:
         return NodeRuntime(self.runtime, program, directory, self.entry, self.preloaded)
 
     def install(self, directory: Path) -> None:
-        """With an interpreter unless the PATH has this version. The client's native part is compiled."""
+        """With an interpreter unless the PATH has this version. The client's native part is compiled, unless
+        another version of Node.js beside this one has it: all can load the same."""
         own = node_on_path().major != self.major
-        npm_install(directory, self.package, f"{interpreter_package()}@{self.major}" if own else None)
+        if own:
+            npm_install(directory, f"{interpreter_package()}@{self.major}")
+        for other in NODE_CLIENTS:
+            built = directory.parent / other.runtime
+            if other.package == self.package and (built / self.entry).is_file():
+                copy_client(built, directory)
+                return
+        npm_install(directory, self.package, with_interpreter=own)
 
 
 def _flags(memory_mb: int) -> list[str]:
