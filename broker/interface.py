@@ -126,6 +126,9 @@ class Consumer(Protocol):
         next call. To be repeated within ten seconds.
         """
 
+    async def announce(self, runtimes: Sequence[str]) -> None:
+        """Show these runtimes in `workers` from now on. Raises BrokerUnavailable."""
+
     async def stop(self) -> None:
         """Receive no more; deliveries under way stay leased until they are settled. Idempotent."""
 

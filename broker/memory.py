@@ -273,6 +273,9 @@ class MemoryConsumer:
     def _room(self) -> int:
         return self._capacity - len(self.held)
 
+    async def announce(self, runtimes: Sequence[str]) -> None:
+        self._runtimes = tuple(runtimes)
+
     async def stop(self) -> None:
         self._stopped = True
 

@@ -38,6 +38,7 @@ from worker.options import WorkerOptions
 from worker.provisioning.keeper import Host, Keeper
 from worker.run_tracing import RunTracing
 from worker.runtimes.official.table import installed
+from worker.runtimes.watch import watch_runtimes
 from worker.sandbox.interface import SandboxUnavailable
 from worker.settlement import Settlement
 from worker.snapshots import Snapshots
@@ -150,7 +151,9 @@ async def _parts(settings: Settings, options: WorkerOptions, tracing: Tracing) -
         capacity = _capacity(options)
         consumer = await broker.consumer(capacity, factory.runtimes())
         stack.push_async_callback(_sign_off, consumer)
-        host = Host(consumer.epoch, _memory_mb(options), factory.runtimes())
+        watch = watch_runtimes(settings.data_dir / "runtimes", factory, consumer)
+        stack.push_async_callback(_ended, asyncio.create_task(watch, name="watch-runtimes"))
+        host = Host(consumer.epoch, _memory_mb(options), factory.runtimes)
         keeper = Keeper(host, opened.provisioning, registry, functions, pool, consumer.offer)
         yield Parts(Loop(consumer, executor.execute, capacity), consumer, pool, keeper)
 

@@ -117,9 +117,14 @@ class RedisBroker:
 
     async def consumer(self, capacity: int, runtimes: Sequence[str] = ()) -> RedisConsumer:
         await self._connected()
-        about = _Description(socket.gethostname(), os.getpid(), capacity, now_ms(), tuple(runtimes))
-        consumer = RedisConsumer(self._link, self._options, capacity, msgspec.msgpack.encode(about))
-        await consumer.open()
+        started_ms = now_ms()
+
+        def describe(runtimes: Sequence[str]) -> bytes:
+            about = _Description(socket.gethostname(), os.getpid(), capacity, started_ms, tuple(runtimes))
+            return msgspec.msgpack.encode(about)
+
+        consumer = RedisConsumer(self._link, self._options, capacity, describe)
+        await consumer.open(runtimes)
         return consumer
 
     async def inbox(self) -> RedisInbox:

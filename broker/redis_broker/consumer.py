@@ -58,14 +58,18 @@ class ConsumerOptions:
     most_dead_letters: int = 10_000
 
 
+Describe = Callable[[Sequence[str]], bytes]
+"""What stands in the list of workers, given the runtimes."""
+
+
 class RedisConsumer:
     """Implements `broker.interface.Consumer`."""
 
-    def __init__(self, link: Link, options: ConsumerOptions, capacity: int, description: bytes) -> None:
+    def __init__(self, link: Link, options: ConsumerOptions, capacity: int, describe: Describe) -> None:
         self._link = link
         self._options = options
         self._capacity = capacity
-        self._description = description
+        self._describe = describe
         self._epoch = secrets.token_hex(8)
         self._known: set[str] = set()
         self._arrived: deque[RedisDelivery] = deque()
@@ -82,11 +86,12 @@ class RedisConsumer:
     def epoch(self) -> str:
         return self._epoch
 
-    async def open(self) -> None:
+    async def open(self, runtimes: Sequence[str]) -> None:
         """Register, and keep the lease from now on."""
         channel = f"{self._options.namespace}:to:{self._epoch}"
         await self._link.subscribe(channel, self._pushed)
-        await self._run("register", self._description, self._capacity, self._options.lease_ms, *self._fill())
+        description = self._describe(runtimes)
+        await self._run("register", description, self._capacity, self._options.lease_ms, *self._fill())
         self._link.on_connected(self._resume)
         self._renewing = asyncio.create_task(self._keep_lease(), name=f"lease-{self._epoch}")
 
@@ -106,6 +111,9 @@ class RedisConsumer:
         self._run("offer", _OFFER_MS, *arguments).add_done_callback(
             lambda done: done.cancelled() or done.exception()
         )
+
+    async def announce(self, runtimes: Sequence[str]) -> None:
+        await self._run("describe", self._describe(runtimes))
 
     async def stop(self) -> None:
         if not self._stopped:

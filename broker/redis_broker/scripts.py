@@ -347,6 +347,13 @@ fill(ARGV[1], tonumber(ARGV[5]), tonumber(ARGV[6]))
 return 1
 """
 
+_DESCRIBE = """
+-- ARGV: epoch, description
+if call('HEXISTS', p .. ':workers', ARGV[1]) == 0 then return 0 end
+call('HSET', p .. ':workers', ARGV[1], ARGV[2])
+return 1
+"""
+
 _RENEW = """
 -- ARGV: epoch, lease ms, lanes, from, capacity or '' (stopped). Answers the async and the sync messages that
 -- the worker holds, nothing if its lease is lost.
@@ -542,6 +549,7 @@ _OTHERS = {
     "register": _REGISTER,
     "renew": _RENEW,
     "offer": _OFFER,
+    "describe": _DESCRIBE,
     "stop": _STOP,
     "release": _RELEASE,
     "amend": _AMEND,

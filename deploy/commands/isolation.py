@@ -26,13 +26,14 @@ class IsolationChoice:
     allow_network: tuple[str, ...]
     share: tuple[Path, ...]
     prepared: int
+    prewarmed: int
 
     def arguments(self) -> tuple[str, ...]:
         """The same, for another command line."""
         shared = [text for path in self.share for text in ("--share", str(path))]
         allowed = [text for network in self.allow_network for text in ("--allow-network", network)]
         levels = ("--isolation", self.isolation, "--min-isolation", self.min_isolation)
-        prepared = ("--prepared", str(self.prepared))
+        prepared = ("--prepared", str(self.prepared), "--prewarmed", str(self.prewarmed))
         return (*levels, "--network", self.network, *allowed, *shared, *prepared)
 
 
@@ -44,11 +45,11 @@ def _networks(context: click.Context, option: click.Parameter, networks: tuple[s
         raise click.BadParameter(str(error), context, option) from error
 
 
-AUTOMATIC = IsolationChoice("auto", "L0", "open", (), (), 4)
+AUTOMATIC = IsolationChoice("auto", "L0", "open", (), (), 4, 2)
 
 
 def isolation_options(command: Command) -> Command:
-    """`--isolation`, `--min-isolation`, `--network`, `--share`, `--prepared`."""
+    """`--isolation`, `--min-isolation`, `--network`, `--share`, `--prepared`, `--prewarmed`."""
     options = (
         click.option("--isolation", type=click.Choice(["auto", *LEVELS]), default="auto", show_default=True,
                      envvar="LIGHTSWITCH_ISOLATION", help="Level of isolation; auto takes the strongest."),
@@ -64,6 +65,10 @@ def isolation_options(command: Command) -> Command:
         click.option("--prepared", type=click.IntRange(0, 64), default=4, show_default=True,
                      envvar="LIGHTSWITCH_PREPARED",
                      help="Processes that wait, isolated, for functions to come; some 3 MB each."),
+        click.option("--prewarmed", type=click.IntRange(0, 16), default=2, show_default=True,
+                     envvar="LIGHTSWITCH_PREWARMED",
+                     help="The same for Node.js and Java, for each of the four memory sizes asked for last; "
+                     "some 20 MB each."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)

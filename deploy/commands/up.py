@@ -56,6 +56,7 @@ def command(
     allow_network: tuple[str, ...],
     share: tuple[Path, ...],
     prepared: int,
+    prewarmed: int,
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -85,6 +86,8 @@ def command(
             example=example,
             local_aws=new_local_aws(local_aws_port) if with_local_aws else None,
             image_directories=image_directories,
-            isolation=IsolationChoice(isolation, min_isolation, network, allow_network, share, prepared),
+            isolation=IsolationChoice(
+                isolation, min_isolation, network, allow_network, share, prepared, prewarmed
+            ),
         )
     )

@@ -39,6 +39,7 @@ def command(
     allow_network: tuple[str, ...],
     share: tuple[Path, ...],
     prepared: int,
+    prewarmed: int,
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -55,6 +56,6 @@ def command(
     DataDir(settings.data_dir).create()
     shared = tuple(path.absolute() for path in share)
     levels = parse_level(isolation), Level[min_isolation]
-    policy = IsolationPolicy(*levels, network, allow_network, shared, prepared)
+    policy = IsolationPolicy(*levels, network, allow_network, shared, prepared, prewarmed)
     favour_throughput()
     return run(settings, WorkerOptions(memory_mb, max_concurrency, siblings, drain_seconds, policy))

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.download_cache import download_cache
-from tests.acceptance.functions import call, failing_call
+from tests.acceptance.functions import attempts, call, failing_call, signed_get
 from tests.deployment_packages import package
 from tests.live_system import LiveSystem
-from worker.runtimes.node.interpreter import node_on_path
 from worker.runtimes.official.interface import CannotInstall
 from worker.runtimes.official.node import NODE_CLIENTS
 from worker.runtimes.official.table import install
 
 pytestmark = pytest.mark.timeout(600)
-"""The first run installs the client, which is compiled."""
+"""The first run installs the clients, which are compiled, and two interpreters."""
 
 COMMON_JS = b"""
 const tools = require("tools");
 exports.handler = async (event, context) => {
   if (event.fail) throw new TypeError("failed on purpose");
-  return {event, name: context.functionName, tools: tools.version};
+  return {event, name: context.functionName, tools: tools.version, node: process.version};
 };
 """
 MODULE = b"""
@@ -39,27 +38,47 @@ exports.handler = awslambda.streamifyResponse(async (event, stream) => {
 """
 
 
-@pytest.fixture(scope="module")
-def runtime() -> str:
-    """The runtime of the Node.js on this machine."""
-    major = node_on_path().major
-    names = [client.runtime for client in NODE_CLIENTS if client.major == major]
-    if not names:
-        pytest.skip(f"no client suits the Node.js of this machine ({major or 'none'})")
-    return names[0]
+RUNTIMES = [client.runtime for client in NODE_CLIENTS]
 
 
 @pytest.fixture(scope="module")
-def system(runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
+def clients() -> Path:
+    """A directory with every runtime that can be had here."""
+    directory = download_cache("runtimes")
+    for runtime in RUNTIMES:
+        try:
+            install(runtime, directory)
+        except CannotInstall as error:
+            pytest.skip(str(error))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def system(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
+    """All runtimes but the first are added while it runs."""
     data_dir = tmp_path_factory.mktemp("node") / "data"
-    try:
-        client = install(runtime, download_cache("runtimes"))
-    except CannotInstall as error:
-        pytest.skip(str(error))
     (data_dir / "runtimes").mkdir(parents=True)
-    shutil.copytree(client, data_dir / "runtimes" / runtime, ignore=shutil.ignore_patterns("deps"))
     with LiveSystem(data_dir) as running:
+        with pytest.raises(running.client.exceptions.InvalidParameterValueException, match="enum value set"):
+            deploy(running, "too-early", RUNTIMES[0], {"app.js": COMMON_JS})
+        for runtime in RUNTIMES:
+            (data_dir / "runtimes" / runtime).symlink_to(clients / runtime)
+        until_offered(running, RUNTIMES[-1])
         yield running
+
+
+def until_offered(system: LiveSystem, runtime: str) -> None:
+    """Workers notice by themselves what was added."""
+    for _ in attempts(f"{runtime} to be offered"):
+        workers = signed_get(system, "/lightswitch/v1/workers")["workers"]
+        if all(runtime in worker["runtimes"] for worker in workers):
+            return
+
+
+@pytest.fixture(params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 def deploy(system: LiveSystem, name: str, runtime: str, files: dict[str, bytes], **more: Any) -> None:
@@ -76,6 +95,7 @@ def test_a_common_js_handler_answers_finds_its_layer_and_reports_errors(
     deploy(system, function_name, runtime, {"app.js": COMMON_JS}, Layers=[layer["LayerVersionArn"]])
     for number in range(3):
         answer = call(system, function_name, {"n": number})
+        assert answer.pop("node").startswith(f"v{runtime.removeprefix('nodejs').partition('.')[0]}.")
         assert answer == {"event": {"n": number}, "name": function_name, "tools": 3}
     document = failing_call(system, function_name, {"fail": True})
     assert (document["errorType"], document["errorMessage"]) == ("TypeError", "failed on purpose")
@@ -97,7 +117,7 @@ def test_a_response_is_streamed(system: LiveSystem, runtime: str, function_name:
 
 
 def test_a_runtime_that_no_worker_has_is_refused_naming_what_there_is(
-    system: LiveSystem, runtime: str, function_name: str
+    system: LiveSystem, function_name: str
 ) -> None:
-    with pytest.raises(system.client.exceptions.InvalidParameterValueException, match=runtime):
+    with pytest.raises(system.client.exceptions.InvalidParameterValueException, match=RUNTIMES[0]):
         deploy(system, function_name, "ruby3.3", {"app.rb": b""})

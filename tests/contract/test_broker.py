@@ -651,6 +651,9 @@ async def test_workers_are_listed_with_what_they_run(broker: Broker, consumer: C
     assert rows[named.epoch].runtimes == ("python3.11",)
     assert (rows[named.epoch].capacity, rows[named.epoch].alive) == (5, True)
     assert consumer.epoch in rows
+    await named.announce(["python3.11", "nodejs22.x"])
+    rows = {row.epoch: row for row in await broker.workers()}
+    assert rows[named.epoch].runtimes == ("python3.11", "nodejs22.x")
     await named.close()
     assert named.epoch not in {row.epoch for row in await broker.workers()}
 

@@ -47,6 +47,7 @@ class ProcessEnvironmentFactory:
         self._sandbox = sandbox or ProcessSandbox(
             directory, self._library_directory / "current", policy=policy
         )
+        self._find_official = find_official
         self._official = find_official()
         self._templates = Templates(self._create_template)
         self._environments: set[ProcessEnvironment] = set()
@@ -54,6 +55,10 @@ class ProcessEnvironmentFactory:
     def runtimes(self) -> tuple[str, ...]:
         images = (IMAGES,) if self._sandbox.level.has_namespaces else ()
         return (*self._sandbox.runtimes(), *self._official, *images)
+
+    def look_for_runtimes(self) -> None:
+        """See what was added since, or taken away. Blocking; may run in a thread."""
+        self._official = self._find_official()
 
     @property
     def level(self) -> Level:

@@ -48,7 +48,7 @@ class Host:
 
     worker: str
     memory_mb: int
-    runtimes: tuple[str, ...]
+    runtimes: Callable[[], tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -106,7 +106,8 @@ class Keeper:
         """Look, tell, hear, plan, do. Raises BrokerUnavailable."""
         wanted = await self._demands()
         holdings = tuple(job.holding() for job in self._jobs.values())
-        said = Announcement(self._host.worker, _provisionable_mb(self._host), self._host.runtimes, holdings)
+        host = self._host
+        said = Announcement(host.worker, _provisionable_mb(host), host.runtimes(), holdings)
         fleet = await self._store.announce(said, ANNOUNCED_MS)
         planned = plan(wanted, fleet)
         for key in self._jobs.keys() - {demand.key for demand in wanted}:

@@ -21,11 +21,11 @@ from worker.runtimes.official.table import install
 def command(runtime: str, data_dir: Path | None, again: bool) -> None:
     """Install the official client of RUNTIME (e.g. nodejs20.x) from its registry, once.
 
-    Workers offer the runtime from their next start on.
+    Workers offer the runtime a few seconds later.
     """
     settings = Settings.from_environ(os.environ, data_dir=data_dir)
     try:
         place = install(runtime, settings.data_dir / "runtimes", again=again)
     except CannotInstall as error:
         raise DeployError(str(error)) from error
-    click.echo(f"{runtime} is ready in {place}; restart the workers to use it")
+    click.echo(f"{runtime} is ready in {place}")

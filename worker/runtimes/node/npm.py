@@ -36,7 +36,7 @@ def copy_client(source: Path, target: Path) -> None:
         target / "node_modules",
         dirs_exist_ok=True,
         symlinks=True,
-        ignore=shutil.ignore_patterns(*PACKAGES.values()),
+        ignore=shutil.ignore_patterns(".bin", *PACKAGES.values()),
     )
 
 

@@ -77,7 +77,7 @@ class Worker:
             lambda made_for: Journal(lambda name, stream, text: None, made_for.function_name),
         )
         functions = Functions(town.registry, NoCode(), NoCode(), SETTINGS)
-        host = Host(name, memory_mb, ("python3.12",))
+        host = Host(name, memory_mb, lambda: ("python3.12",))
         self.offered: dict[tuple[str, str], int] = {}
         self.keeper = Keeper(
             host,
