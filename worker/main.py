@@ -25,6 +25,7 @@ from broker.tracing import Tracing
 from worker.code_cache import CodeCache
 from worker.code_sweep import sweep_code
 from worker.environments.interface import EnvironmentSpec
+from worker.environments.keep_alive import AdaptiveKeepAlive, FixedKeepAlive, KeepAlive
 from worker.environments.pool import Pool
 from worker.environments.process_factory import ProcessEnvironmentFactory
 from worker.environments.room import PoolLimits
@@ -128,7 +129,7 @@ async def _parts(settings: Settings, options: WorkerOptions, tracing: Tracing) -
         def journal(spec: EnvironmentSpec) -> Journal:
             return Journal(logs.append, spec.function_name)
 
-        pool = Pool(factory, PoolLimits(_memory_mb(options)), journal)
+        pool = Pool(factory, PoolLimits(_memory_mb(options)), journal, _keep_alive(options))
         stack.push_async_callback(pool.close)
         store = CodeStore(settings)
         code = CodeCache(settings.data_dir / "code-cache", store)
@@ -167,6 +168,11 @@ async def _ended(task: asyncio.Task[None]) -> None:
 async def _sign_off(consumer: Consumer) -> None:
     with contextlib.suppress(BrokerError):
         await consumer.close()
+
+
+def _keep_alive(options: WorkerOptions) -> KeepAlive:
+    fixed = options.keep_alive_seconds
+    return AdaptiveKeepAlive() if fixed is None else FixedKeepAlive(fixed)
 
 
 def _memory_mb(options: WorkerOptions) -> int:

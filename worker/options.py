@@ -19,5 +19,7 @@ class WorkerOptions:
     """Workers that share this machine, not counting this one."""
     drain_seconds: float = 20.0
     """After SIGTERM: how long running invocations may go on before they are handed back."""
+    keep_alive_seconds: float | None = None
+    """How long idle environments stay; None: by what is known of each function's calls."""
     isolation: IsolationPolicy = field(default_factory=IsolationPolicy)
     """Which levels of isolation may be used."""

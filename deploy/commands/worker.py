@@ -25,6 +25,8 @@ if TYPE_CHECKING:
               help="Other workers on this machine.")  # fmt: skip
 @click.option("--drain-seconds", type=click.FloatRange(0), default=20.0, show_default=True,
               help="How long invocations may go on after SIGTERM.")  # fmt: skip
+@click.option("--keep-alive-seconds", type=click.FloatRange(0), envvar="LIGHTSWITCH_KEEP_ALIVE_SECONDS",
+              help="How long idle environments stay.  [default: by each function's history]")  # fmt: skip
 @isolation_options
 @data_dir_option
 @redis_url_option
@@ -33,6 +35,7 @@ def command(
     max_concurrency: int,
     siblings: int,
     drain_seconds: float,
+    keep_alive_seconds: float | None,
     isolation: str,
     min_isolation: str,
     network: Network,
@@ -58,4 +61,7 @@ def command(
     levels = parse_level(isolation), Level[min_isolation]
     policy = IsolationPolicy(*levels, network, allow_network, shared, prepared, prewarmed)
     favour_throughput()
-    return run(settings, WorkerOptions(memory_mb, max_concurrency, siblings, drain_seconds, policy))
+    options = WorkerOptions(
+        memory_mb, max_concurrency, siblings, drain_seconds, keep_alive_seconds, isolation=policy
+    )
+    return run(settings, options)

@@ -31,6 +31,8 @@ class Effort:
     launches: int
     """Of every other launcher of sandboxes."""
     crowd: int
+    traced_functions: int
+    """Of the trace that keep-alive policies are replayed over."""
 
 
 FULL = Effort(
@@ -51,6 +53,7 @@ FULL = Effort(
     isolated_starts=100,
     launches=25,
     crowd=1_000,
+    traced_functions=200,
 )
 
 QUICK = Effort(
@@ -71,4 +74,5 @@ QUICK = Effort(
     isolated_starts=30,
     launches=10,
     crowd=300,
+    traced_functions=60,
 )

@@ -6,7 +6,9 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
+from worker.environments.idle_times import IdleTimes
 from worker.environments.interface import Environment, EnvironmentSpec
+from worker.environments.keep_alive import Windows
 from worker.environments.provision import Provision
 from worker.environments.shortest_run import ShortestRun
 from worker.journal import Journal
@@ -25,6 +27,8 @@ class Place:
     fresh: bool = True
     idle_since: float = 0.0
     provisioned: bool = False
+    preloaded: bool = False
+    """Loaded because a call is expected, and not used yet; idle since the function's last run."""
 
     @property
     def shelf(self) -> list[Place]:
@@ -51,6 +55,12 @@ class Fleet:
     """Environments in any state, starting and busy ones included."""
     retired: bool = False
     provision: Provision = field(default_factory=Provision)
+    history: IdleTimes = field(default_factory=IdleTimes)
+    windows: Windows | None = None
+    """What follows from the history, as long as it has not grown much since."""
+    decide_again_at: int = 0
+    load_at: float | None = None
+    """When an environment is to be loaded for the call that is expected then."""
 
     @property
     def wants_more(self) -> bool:
@@ -63,8 +73,9 @@ class Fleet:
 
     @property
     def is_deserted(self) -> bool:
-        """Nothing lives here, nobody waits and nothing is to be provisioned."""
-        return not (self.live or self.waiting or self.patient or self.provision.count)
+        """Nothing lives here, nobody waits and nothing is to come."""
+        someone = self.live or self.waiting or self.patient
+        return not (someone or self.provision.count or self.load_at is not None)
 
     def next_waiting(self) -> asyncio.Future[Place] | None:
         """The invocation that has waited longest, if any still waits."""

@@ -28,9 +28,8 @@ class IdlePlaces:
     def __contains__(self, place: Place) -> bool:
         return place in self._oldest_first
 
-    def add(self, place: Place, now: float) -> None:
+    def add(self, place: Place) -> None:
         """It has fallen idle."""
-        place.idle_since = now
         place.shelf.append(place)
         self._oldest_first[place] = None
 

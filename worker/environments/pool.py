@@ -15,9 +15,11 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from worker.environments.aging import Aging
 from worker.environments.fleet import Fleet, Place
 from worker.environments.idle_places import IdlePlaces
 from worker.environments.interface import EnvironmentFactory, EnvironmentSpec
+from worker.environments.keep_alive import FixedKeepAlive, KeepAlive
 from worker.environments.lifecycle import State
 from worker.environments.patience import Patience
 from worker.environments.provision import Provision
@@ -34,10 +36,13 @@ class Pool:
         factory: EnvironmentFactory,
         limits: PoolLimits,
         journal: Callable[[EnvironmentSpec], Journal],
+        keep_alive: KeepAlive | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits
         self._clock = clock
+        self._keep_alive = keep_alive or FixedKeepAlive()
+        self._aging = Aging(self._keep_alive)
         self._fleets: dict[str, Fleet] = {}
         self._current: dict[tuple[str, str], Fleet] = {}
         self._idle = IdlePlaces()
@@ -61,8 +66,9 @@ class Pool:
         if fleet.provision.idle:
             return self._take_provisioned(fleet.provision)
         if fleet.idle:
-            return self._idle.take(fleet.idle)
+            return self._take_idle(fleet)
         self._room.check(spec.function_name, spec.memory_mb)
+        fleet.history.missed(self._clock())
         waiting: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         self._want_more(fleet, [waiting])
         return await self._received(waiting)
@@ -97,10 +103,13 @@ class Pool:
         return fleet.provision
 
     def reap(self) -> None:
-        """Stop environments that have been idle for longer than the keep-alive."""
-        oldest_allowed = self._clock() - self._limits.keep_alive_seconds
-        for place in [p for p in self._idle if p.idle_since < oldest_allowed]:
+        """Stop environments that have been idle for long enough; load those whose call is expected."""
+        now = self._clock()
+        for place in [place for place in self._idle if self._aging.is_over(place, now)]:
             self._evict(place)
+        for fleet in self._fleets.values():
+            if fleet.load_at is not None and fleet.load_at <= now:
+                self._preload(fleet)
         for fleet in [f for f in self._fleets.values() if f.is_deserted]:
             del self._fleets[fleet.key]
             del self._current[fleet.spec.function_name, fleet.spec.version]
@@ -133,14 +142,18 @@ class Pool:
         """To whoever waits, whatever became of its configuration; else to the idle ones."""
         waiting = place.fleet.next_waiting()
         if waiting is not None:
+            place.preloaded = False
             waiting.set_result(place)
         elif place.fleet.retired or (place.provisioned and place.fleet.provision.has_too_many):
             self._turnover.stop(place)
         elif place.provisioned:
-            self._standing.add(place, self._clock())
+            place.idle_since = self._clock()
+            self._standing.add(place)
             place.fleet.provision.changed()
         else:
-            self._idle.add(place, self._clock())
+            if not place.preloaded:
+                place.idle_since = self._clock()
+            self._idle.add(place)
             if self._hungry:
                 self._feed()
 
@@ -168,7 +181,8 @@ class Pool:
 
     def _found(self, key: str, spec: EnvironmentSpec) -> Fleet:
         """A new configuration; it retires the one that the function version had before."""
-        fleet = self._fleets[key] = Fleet(key, spec)
+        history = self._keep_alive.history(f"{spec.function_name}:{spec.version}")
+        fleet = self._fleets[key] = Fleet(key, spec, history=history)
         before = self._current.get((spec.function_name, spec.version))
         self._current[spec.function_name, spec.version] = fleet
         if before is not None:
@@ -187,6 +201,21 @@ class Pool:
                 self.release(waiting.result())
             raise
 
+    def _take_idle(self, fleet: Fleet) -> Place:
+        place = self._idle.take(fleet.idle)
+        fleet.history.add(self._clock() - place.idle_since)
+        place.preloaded = False
+        return place
+
+    def _preload(self, fleet: Fleet) -> None:
+        """Where there is room without stopping others: it is a guess."""
+        fleet.load_at = None
+        if fleet.live or not (self._room.may_start_ahead and self._room.has(fleet.spec.memory_mb)):
+            return
+        idle_since = fleet.history.last_unloaded()
+        if idle_since is not None:
+            self._turnover.start(fleet, idle_since=idle_since)
+
     def _take_provisioned(self, provision: Provision) -> Place:
         place = self._standing.take(provision.idle)
         provision.changed()
@@ -197,7 +226,7 @@ class Pool:
         while tired and fleet.provision.idle:
             tired.pop(0).set_result(self._take_provisioned(fleet.provision))
         while tired and fleet.idle:
-            tired.pop(0).set_result(self._idle.take(fleet.idle))
+            tired.pop(0).set_result(self._take_idle(fleet))
         self._want_more(fleet, tired)
 
     def _want_more(self, fleet: Fleet, waiting: list[asyncio.Future[Place]]) -> None:

@@ -59,8 +59,8 @@ class Turnover:
         self._owner = owner
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, fleet: Fleet, *, provisioned: bool = False) -> None:
-        """Make one more; the owner hears how it went."""
+    def start(self, fleet: Fleet, *, provisioned: bool = False, idle_since: float | None = None) -> None:
+        """Make one more; the owner hears how it went. With `idle_since` it is loaded for an expected call."""
         spec = fleet.spec
         if provisioned:
             spec = replace(spec, initialization_type="provisioned-concurrency")
@@ -76,7 +76,9 @@ class Turnover:
             self._owner.not_started(fleet, failure, provisioned=provisioned)
             return
         journal.log_stream = environment.log_stream
-        place = Place(environment, journal, fleet, fresh=not provisioned, provisioned=provisioned)
+        place = Place(environment, journal, fleet, provisioned=provisioned)
+        place.preloaded, place.idle_since = idle_since is not None, idle_since or 0.0
+        place.fresh = not (provisioned or place.preloaded)
         self._count_in(place)
         self._spawn(self._bring_up(place), f"start-{spec.function_name}")
 
@@ -127,7 +129,7 @@ class Turnover:
             self.removed(place)
             self._owner.not_started(fleet, failure, provisioned=place.provisioned)
         else:
-            if place.provisioned:
+            if not place.fresh:
                 journal.note(init_report_line(place.environment.init_duration_ms))
             self._owner.ready(place)
         self._owner.room_changed(fleet)

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.worker.manual_environments import ManualFactory, settle, spec
 from worker.environments.fleet import Place
 from worker.environments.interface import EnvironmentSpec, InitFailed
+from worker.environments.keep_alive import FixedKeepAlive
 from worker.environments.lifecycle import State
 from worker.environments.pool import Pool
 from worker.environments.room import NoRoom, PoolLimits
@@ -31,7 +32,8 @@ def pool_of(
     def journal(made_for: EnvironmentSpec) -> Journal:
         return Journal(lambda function, stream, text: None, made_for.function_name)
 
-    return Pool(factory, PoolLimits(memory_mb, starts, keep_alive, enough_busy), journal)
+    limits = PoolLimits(memory_mb, starts, enough_busy)
+    return Pool(factory, limits, journal, FixedKeepAlive(keep_alive))
 
 
 async def warm(

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.worker.manual_environments import ManualFactory, settle, spec
 from worker.environments.interface import InitFailed
+from worker.environments.keep_alive import FixedKeepAlive
 from worker.environments.lifecycle import State
 from worker.environments.pool import Pool
 from worker.environments.room import NoRoom, PoolLimits
@@ -32,8 +33,12 @@ def pool(factory: ManualFactory, written: list[bytes]) -> Pool:
 
 
 def pool_of(factory: ManualFactory, written: list[bytes], memory_mb: int = 1024, starts: int = 16) -> Pool:
-    limits = PoolLimits(memory_mb, starts, keep_alive_seconds=-1)
-    return Pool(factory, limits, lambda made_for: Journal(lambda f, s, text: written.append(text), "f"))
+    return Pool(
+        factory,
+        PoolLimits(memory_mb, starts),
+        lambda made_for: Journal(lambda f, s, text: written.append(text), "f"),
+        FixedKeepAlive(-1.0),
+    )
 
 
 async def start_all(factory: ManualFactory) -> None:
