@@ -28,10 +28,6 @@ PROGRAM = ("/usr/bin/python3", "-IS", "/app/bootstrap.py")
 def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root file system of an image with Python and the suite's functions, as a worker unpacks it."""
     place = tmp_path_factory.mktemp("image")
-    place.chmod(0o755)
-    for parent in place.parents[:3]:
-        if parent != Path("/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o011)
     names = ("app", "bootstrap", "prisoner")
     files = [Member(f"app/{name}.py", (FUNCTIONS / f"{name}.py").read_bytes()) for name in names]
     extra = [

@@ -40,13 +40,13 @@ async def told(tried: Tried, event: Any) -> Any:
 
 
 async def test_children_share_the_memory_of_their_function(bench: Workbench) -> None:
-    greedy = await started(bench, "fork_with_memory", 128)
+    greedy = await started(bench, "fork_with_memory", 512)
 
-    result = await greedy.run(json.dumps({"children": 4, "megabytes": 60}).encode(), seconds=60)
+    result = await greedy.run(json.dumps({"children": 4, "megabytes": 160}).encode(), seconds=60)
 
     # The kernel chooses whom it kills.
     assert result.outcome in (Exited("signal: killed"), Succeeded(b'"a child ended"'))
-    assert 120 <= result.max_memory_used_mb <= 128
+    assert 480 <= result.max_memory_used_mb <= 512
 
 
 async def test_processes_run_out(bench: Workbench) -> None:
