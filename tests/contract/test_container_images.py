@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,35 +13,34 @@ from typing import Any
 import pytest
 
 from tests.container_images import Member, directory, layer
-from tests.environment_workbench import Tried, Workbench
+from tests.environment_workbench import EXTENSION, Tried, Workbench
 from tests.python_image import python_layer
 from tests.sandbox_levels import workbench_at
 from worker.environments.interface import ContainerImage, Exited, InitFailed, Succeeded
 from worker.image_unpack import unpack
-from worker.sandbox.levels import Level
+from worker.sandbox.levels import Level, Network
 
 LEVELS = (Level.L3, Level.L2)
 FUNCTIONS = Path(__file__).parent / "functions"
 PROGRAM = ("/usr/bin/python3", "-IS", "/app/bootstrap.py")
 
 
-@pytest.fixture(scope="module")
-def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(place: Path, *members: Member) -> Path:
     """The root file system of an image with Python and the suite's functions, as a worker unpacks it."""
-    place = tmp_path_factory.mktemp("image")
     names = ("app", "bootstrap", "prisoner")
     files = [Member(f"app/{name}.py", (FUNCTIONS / f"{name}.py").read_bytes()) for name in names]
-    extra = [
-        Member("app/no_program", b"text", 0o755),
-        Member("app/secret", b"", 0o600),
-        directory("var/data"),
-    ]
     layers = place / "layers"
     layers.mkdir()
-    for number, content in enumerate((python_layer(), layer(*files, *extra))):
+    for number, content in enumerate((python_layer(), layer(*files, *members))):
         (layers / str(number)).write_bytes(content)
     unpack(layers, place / "root")
     return place / "root"
+
+
+@pytest.fixture(scope="module")
+def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    no_program, secret = Member("app/no_program", b"text", 0o755), Member("app/secret", b"", 0o600)
+    return unpacked(tmp_path_factory.mktemp("image"), no_program, secret, directory("var/data"))
 
 
 @pytest.fixture(params=LEVELS, ids=str)
@@ -156,6 +156,36 @@ async def test_many_of_one_image_run_at_once(bench: Workbench, image_root: Path)
     for tried in several:
         assert await told(tried, {"path": "/tmp/mine"}) == "ENOENT"
         assert await told(tried, {"path": "/tmp/mine", "mode": "w"}) == "done"
+
+
+async def test_extensions_of_an_image_run_beside_its_function(bench: Workbench, tmp_path: Path) -> None:
+    program = EXTENSION.replace("/usr/bin/env python3", "/usr/bin/python3", 1)
+    root = unpacked(tmp_path, Member("opt/extensions/watcher", program.encode(), 0o755))
+    tried = make(bench, root, variables={"EXTENSION_PLAN": json.dumps({"watcher": {"events": ["INVOKE"]}})})
+    await tried.environment.start()
+    await told(tried)
+    await tried.environment.stop()
+    assert "EXTENSION\tName: watcher\tState: Ready\tEvents: [INVOKE]\n" in tried.output.decode()
+
+
+@pytest.mark.parametrize(
+    ("level", "network", "answer"),
+    [
+        (Level.L3, "none", "ECONNREFUSED"),
+        (Level.L2, "none", "ECONNREFUSED"),
+        (Level.L3, "filtered", "EPERM"),
+        (Level.L3, "open", "done"),
+    ],
+    ids=str,
+)
+async def test_the_network_is_what_the_policy_says(
+    level: Level, network: Network, answer: str, image_root: Path, tmp_path: Path
+) -> None:
+    async with workbench_at(level, tmp_path, network) as bench:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            tried = make(bench, image_root, "prisoner.connect")
+            await tried.environment.start()
+            assert await told(tried, server.getsockname()) == answer
 
 
 @pytest.mark.parametrize("level", [Level.L1, Level.L0], ids=str)
