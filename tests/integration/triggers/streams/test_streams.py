@@ -9,6 +9,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import boto3
@@ -416,6 +417,41 @@ async def test_a_bucket_gets_the_event_beside_the_document(
     document = json.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read())
     assert key.startswith(f"aws/lambda/{record.id}/shardId-")
     assert ids(json.loads(document["payload"])) == ["poison"]
+
+
+async def test_a_topic_gets_the_document(
+    mappings: Mappings, table: Table, queue: tuple[str, Any], s3_server: S3Server
+) -> None:
+    queue_arn, read = queue
+    topics = boto3.client("sns", endpoint_url=s3_server.url, region_name="us-east-1")
+    topic = topics.create_topic(Name=table.name)["TopicArn"]
+    raw = {"RawMessageDelivery": "true"}
+    topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, Attributes=raw)
+    table.put("poison")
+    await mappings.start(table, Function(poison), maximum_retry_attempts=0, on_failure=topic)
+    document = await asyncio.to_thread(read)
+    assert document["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert document["DDBStreamBatchInfo"]["streamArn"] == table.stream_arn
+    assert "payload" not in document
+
+
+async def test_what_is_too_old_is_given_up_unrun_and_told(
+    mappings: Mappings, table: Table, queue: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn, read = queue
+    function = Function()
+    later = SimpleNamespace(time=lambda: time.time() + 100)
+    table.put("old", "older")
+    with monkeypatch.context() as patches:
+        patches.setattr("triggers.event_source_mapping.streams.handling.time", later)
+        await mappings.start(table, function, maximum_record_age_seconds=60, on_failure=arn)
+        document = await asyncio.to_thread(read)
+    assert document["requestContext"]["condition"] == "RecordAgeExceeded"
+    assert document["requestContext"]["approximateInvokeCount"] == 0
+    assert "responseContext" not in document
+    assert document["DDBStreamBatchInfo"]["batchSize"] == 2
+    table.put("new")
+    await until(lambda: function.items == ["new"])
 
 
 async def test_another_function_may_be_told(mappings: Mappings, table: Table) -> None:
