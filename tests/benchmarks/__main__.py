@@ -27,6 +27,7 @@ from tests.benchmarks.scenarios import (
     mappings,
     queues,
     schedules,
+    streams,
     urls,
     warm,
 )
@@ -44,6 +45,7 @@ SCENARIOS: dict[str, Scenario] = {
     "queues": queues.measure,
     "schedules": schedules.measure,
     "mappings": mappings.measure,
+    "streams": streams.measure,
     "urls": urls.measure,
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

@@ -22,16 +22,19 @@ from botocore.config import Config
 from tests.benchmarks.contestants import Contestants
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.findings import Findings, ratio
-from tests.benchmarks.measurements import percentile
-from tests.benchmarks.packages import python_package
+from tests.benchmarks.queue_clock import (
+    FUNCTION,
+    PATIENCE_SECONDS,
+    QueueClock,
+    add_latency,
+    elapsed_seconds,
+)
 from tests.elasticmq.server import ElasticMq
 from tests.live_system import LiveSystem
 
-FUNCTION = "queue-clock"
 PAYLOAD = '{"order": "' + "x" * 1000 + '"}'
 IDLE_MAPPINGS = 1000
 LATENCY_PROMISE_MS = 300
-PATIENCE_SECONDS = 180.0
 KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
 
 
@@ -73,10 +76,8 @@ class Bench:
     """A system whose function writes down its starts, and queues that are mapped to it."""
 
     def __init__(self, live: LiveSystem, server: ElasticMq, journal: Path) -> None:
-        journal.touch()
-        journal.chmod(0o666)
-        self._journal = journal
         self._live = live
+        self._clock = QueueClock(live, journal)
         self._server = psutil.Process(server.pid)
         self._sqs = boto3.client(
             "sqs",
@@ -86,22 +87,18 @@ class Bench:
             aws_secret_access_key="bench",
             config=Config(max_pool_connections=32),
         )
-        package = python_package("queue_clock")
-        live.deploy(
-            FUNCTION, package, timeout_seconds=20, Environment={"Variables": {"JOURNAL": str(journal)}}
-        )
 
     def run(self, findings: Findings, what: str, messages: int, batch_size: int) -> float:
         """Messages per second of a mapping over a queue that is full."""
         url, arn = self._queue(f"full-{time.monotonic_ns()}")
         self._fill(url, messages)
-        self._journal.write_bytes(b"")
-        ours, theirs = self._cpu_seconds(), self._server_seconds()
+        self._clock.clear()
+        ours, theirs = self._clock.cpu_seconds(), self._server_seconds()
         with self._mapped(arn, BatchSize=batch_size):
-            starts = self._starts(messages)
-            ours, theirs = self._cpu_seconds() - ours, self._server_seconds() - theirs
+            starts = self._clock.starts(messages)
+            ours, theirs = self._clock.cpu_seconds() - ours, self._server_seconds() - theirs
             self._until_empty(url)
-        elapsed = max(at for at, _ in starts) - min(at for at, _ in starts)
+        elapsed = elapsed_seconds(starts)
         findings.add(
             what,
             messages_per_second=round(messages / elapsed),
@@ -115,19 +112,11 @@ class Bench:
     def latency(self, findings: Findings, messages: int = 200) -> None:
         """From send to start, one by one."""
         url, arn = self._queue(f"latency-{time.monotonic_ns()}")
-        self._journal.write_bytes(b"")
-        waits = []
         with self._mapped(arn):
-            self._sqs.send_message(QueueUrl=url, MessageBody=PAYLOAD)
-            self._starts(1)
-            for number in range(2, messages + 2):
-                sent = time.time()
-                self._sqs.send_message(QueueUrl=url, MessageBody=PAYLOAD)
-                waits.append((self._starts(number)[-1][0] - sent) * 1000)
-        waits.sort()
-        p50 = percentile(waits, 50)
-        findings.add("sent to handler's start", p50_ms=round(p50, 2), p99_ms=round(percentile(waits, 99), 2))
-        findings.promise("message to handler's start, p50", p50, "at most", LATENCY_PROMISE_MS, "ms")
+            waits = self._clock.latencies_ms(
+                lambda: self._sqs.send_message(QueueUrl=url, MessageBody=PAYLOAD), messages
+            )
+        add_latency(findings, "SQS", waits, LATENCY_PROMISE_MS)
 
     def add_idle_mappings(self, count: int) -> None:
         """Map as many empty queues, and wait until all of them are served."""
@@ -185,18 +174,6 @@ class Bench:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(send, range(0, messages, 10)))
 
-    def _starts(self, messages: int) -> list[tuple[float, int]]:
-        """When runs began, and with how many messages, once there were so many. Raises TimeoutError."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            lines = self._journal.read_text().splitlines()
-            starts = [(float(at), int(count)) for at, count in (line.split() for line in lines)]
-            if sum(count for _, count in starts) >= messages:
-                return starts
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{len(starts)} runs in {PATIENCE_SECONDS:g} s")
-            time.sleep(0.02 if messages > 1000 else 0.002)
-
     def _until_empty(self, url: str) -> None:
         """Everything is deleted. Raises TimeoutError."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -207,15 +184,6 @@ class Bench:
                 return
             time.sleep(0.1)
         raise TimeoutError(f"{url} is not empty after {PATIENCE_SECONDS:g} s")
-
-    def _cpu_seconds(self) -> float:
-        """Of every process of the system so far."""
-        total = 0.0
-        for process in self._live.processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                total += times.user + times.system
-        return total
 
     def _server_seconds(self) -> float:
         times = self._server.cpu_times()

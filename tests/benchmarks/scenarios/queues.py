@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import amqp
-import psutil
 import redis
 
 from deploy.credentials import Credentials
@@ -23,21 +21,26 @@ from deploy.endpoint import Endpoint
 from tests.benchmarks.contestants import Contestants, System
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.findings import Findings
-from tests.benchmarks.measurements import percentile
-from tests.benchmarks.packages import python_package
+from tests.benchmarks.queue_clock import FUNCTION, QueueClock, add_latency, elapsed_seconds
 from tests.rabbitmq_server import RabbitmqServer, find_server
 
-FUNCTION = "queue-clock"
 PAYLOAD = b'{"order": "' + b"x" * 1000 + b'"}'
 LATENCY_PROMISE_MS = 50
-PATIENCE_SECONDS = 120.0
 
 Send = Callable[[str, int], None]
 """Put so many messages into a queue."""
 
 
+class Source(NamedTuple):
+    """A server of queues."""
+
+    name: str
+    url: str
+    send: Send
+
+
 def measure(contestants: Contestants, effort: Effort) -> Findings:
-    """Throughput on RabbitMQ at batch 1 and 10; latency on RabbitMQ and Redis."""
+    """Throughput at batch 1 and 10, and latency, on RabbitMQ and Redis."""
     findings = Findings("queue triggers, 1 KB")
     script = find_server()
     if script is None:
@@ -51,37 +54,31 @@ def measure(contestants: Contestants, effort: Effort) -> Findings:
         server = RabbitmqServer(script, scratch / "rabbitmq")
         stack.callback(server.close)
         server.start()
-        clock = Clock(contestants.main, scratch / "journal")
-        rabbit = stack.enter_context(_rabbit(server))
-        for batch_size in (1, 10):
-            _throughput(findings, clock, server.url, rabbit, effort.async_invocations // 2, batch_size)
-        lists = stack.enter_context(_lists(contestants.main))
-        socket = contestants.main.live.redis_socket
-        for name, url, send in (
-            ("RabbitMQ", server.url, rabbit),
-            ("Redis", f"unix://{socket}?db=9", lists),
-        ):
-            _latency(findings, clock, name, url, send)
+        main = contestants.main
+        triggers = Triggers(main, QueueClock(main.live, scratch / "journal"))
+        lists = stack.enter_context(_lists(main))
+        sources = (
+            Source("RabbitMQ", server.url, stack.enter_context(_rabbit(server))),
+            Source("Redis", f"unix://{main.live.redis_socket}?db=9", lists),
+        )
+        for source in sources:
+            for batch_size in (1, 10):
+                _throughput(findings, triggers, source, effort.async_invocations // 2, batch_size)
+            _latency(findings, triggers, source)
     return findings
 
 
-class Clock:
-    """The function that writes down its starts, on one system, and triggers that call it."""
+class Triggers:
+    """Queue triggers of one system, which call the clock."""
 
-    def __init__(self, system: System, journal: Path) -> None:
-        journal.touch()
-        journal.chmod(0o666)
-        self._journal = journal
-        self._live = system.live
+    def __init__(self, system: System, clock: QueueClock) -> None:
+        self.clock = clock
         keys = system.live.endpoint
         self._endpoint = Endpoint(system.live.url, keys.region, Credentials(keys.access_key, keys.secret_key))
-        package = python_package("queue_clock")
-        system.live.deploy(FUNCTION, package, Environment={"Variables": {"JOURNAL": str(journal)}})
 
     @contextlib.contextmanager
-    def called_by(self, url: str, queue: str, **settings: object) -> Iterator[None]:
-        """A queue trigger, for a while."""
-        self._journal.write_bytes(b"")
+    def reading(self, url: str, queue: str, **settings: object) -> Iterator[None]:
+        """A trigger, for a while."""
         document = {
             "kind": "queue",
             "function": FUNCTION,
@@ -93,63 +90,29 @@ class Clock:
         finally:
             self._endpoint.send("DELETE", f"/triggers/{trigger_id}")
 
-    def starts(self, messages: int) -> list[tuple[float, int]]:
-        """When runs began, and with how many messages, once there were so many. Raises TimeoutError."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            lines = self._journal.read_text().splitlines()
-            starts = [(float(at), int(count)) for at, count in (line.split() for line in lines)]
-            if sum(count for _, count in starts) >= messages:
-                return starts
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{len(starts)} runs in {PATIENCE_SECONDS:g} s")
-            time.sleep(0.01)
-
-    def cpu_seconds(self) -> float:
-        """Of every process of the system so far."""
-        total = 0.0
-        for process in self._live.processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                total += times.user + times.system
-        return total
-
 
 def _throughput(
-    findings: Findings, clock: Clock, url: str, send: Send, messages: int, batch_size: int
+    findings: Findings, triggers: Triggers, source: Source, messages: int, batch_size: int
 ) -> None:
-    queue = f"throughput-{batch_size}"
-    send(queue, messages)
+    queue, clock = f"throughput-{batch_size}", triggers.clock
+    source.send(queue, messages)
+    clock.clear()
     before = clock.cpu_seconds()
-    with clock.called_by(url, queue, batch_size=batch_size):
+    with triggers.reading(source.url, queue, batch_size=batch_size):
         starts = clock.starts(messages)
         cpu_ms = (clock.cpu_seconds() - before) / messages * 1000
-    elapsed = max(at for at, _ in starts) - min(at for at, _ in starts)
     findings.add(
-        f"RabbitMQ, batch {batch_size}",
-        messages_per_second=round(messages / elapsed),
+        f"{source.name}, batch {batch_size}",
+        messages_per_second=round(messages / elapsed_seconds(starts)),
         cpu_ms_per_message=round(cpu_ms, 3),
         runs=len(starts),
     )
 
 
-def _latency(findings: Findings, clock: Clock, name: str, url: str, send: Send, messages: int = 200) -> None:
-    with clock.called_by(url, "latency"):
-        send("latency", 1)
-        clock.starts(1)
-        waits = []
-        for number in range(2, messages + 2):
-            sent = time.time()
-            send("latency", 1)
-            waits.append((clock.starts(number)[-1][0] - sent) * 1000)
-    waits.sort()
-    findings.add(
-        f"{name}, published to handler's start",
-        p50_ms=round(percentile(waits, 50), 2),
-        p99_ms=round(percentile(waits, 99), 2),
-    )
-    promise = f"{name} message to handler's start, p50"
-    findings.promise(promise, percentile(waits, 50), "at most", LATENCY_PROMISE_MS, "ms")
+def _latency(findings: Findings, triggers: Triggers, source: Source, messages: int = 200) -> None:
+    with triggers.reading(source.url, "latency"):
+        waits = triggers.clock.latencies_ms(lambda: source.send("latency", 1), messages)
+    add_latency(findings, source.name, waits, LATENCY_PROMISE_MS)
 
 
 @contextlib.contextmanager
