@@ -165,15 +165,8 @@ async def test_awss_names_of_the_sandbox_resolve_in_it(tmp_path: Path, host: str
 
 @needs_root
 @pytest.mark.parametrize("network", ["none", "filtered"])
-async def test_a_network_of_its_own_is_reached_and_a_closed_one_is_said_to_be(
-    tmp_path: Path, network: Network
-) -> None:
+async def test_telemetry_comes_under_every_network_policy(tmp_path: Path, network: Network) -> None:
     async with workbench_at(Level.L3, tmp_path, network) as bench:
         tried = await started(bench)
         await run_and_report(tried)
-        if network == "none":
-            await until(lambda: bool(records(tried, "platform.report")))
-        else:
-            (refused,) = said(tried, "refused")
-            assert refused["errorType"] == "ValidationError"
-            assert "no loopback" in refused["errorMessage"]
+        await until(lambda: bool(records(tried, "platform.report")))

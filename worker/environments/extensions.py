@@ -16,7 +16,7 @@ from worker.environments.interface import EnvironmentSpec, OnOutput, RunOutcome,
 from worker.environments.output_pipe import OutputPipe
 from worker.environments.reserved_variables import extension_variables
 from worker.runtime_api.extension_session import ExtensionSession, ExtensionsListener
-from worker.sandbox.interface import ExtensionPrograms, Locations, Loopback, SandboxProcess
+from worker.sandbox.interface import ExtensionPrograms, Locations, SandboxProcess
 from worker.telemetry.phases import Phases
 from worker.telemetry.stream import Telemetry
 from worker.telemetry.subscription import InvalidSubscription, Subscription
@@ -37,12 +37,10 @@ class Extensions:
     """What an environment does for them. External ones are the programs in `extensions` of its layers;
     internal ones register themselves."""
 
-    def __init__(
-        self, spec: EnvironmentSpec, on_output: OnOutput, listener: ExtensionsListener, loopback: Loopback
-    ) -> None:
+    def __init__(self, spec: EnvironmentSpec, on_output: OnOutput, listener: ExtensionsListener) -> None:
         self._spec = spec
         self._on_output = on_output
-        self._loopback = loopback
+        self._loopback_address = ""
         self._names = external_names(spec)
         self.session = ExtensionSession(listener)
         self._line = ExtensionLine(self) if self._names else None
@@ -54,6 +52,11 @@ class Extensions:
         if self._names:
             self._begin_telemetry()
 
+    @property
+    def any_external(self) -> bool:
+        """There are programs to start."""
+        return bool(self._names)
+
     def programs(self, log_stream: str, channel: Mapping[str, str]) -> ExtensionPrograms | None:
         """What the sandbox is to start beside the function; `channel` are variables of its Runtime API."""
         if self._line is None or self._output is None:
@@ -64,8 +67,10 @@ class Extensions:
 
         return ExtensionPrograms(self._names, variables, self._output.write_end, self._line.far_end)
 
-    def process_started(self) -> None:
+    def process_started(self, process: SandboxProcess | None) -> None:
         """The sandbox has its own copies of what `programs` gave it."""
+        if process is not None:
+            self._loopback_address = process.loopback_address
         if self._line is not None and self._output is not None:
             self._line.process_started()
             self._output.process_started()
@@ -73,9 +78,9 @@ class Extensions:
 
     def subscribe(self, name: str, subscription: Subscription) -> None:
         """An extension wants telemetry. Raises InvalidSubscription."""
-        if self._loopback == "none" or (self._loopback == "own" and self._line is None):
+        if not self._loopback_address and self._line is None:
             raise InvalidSubscription(
-                "telemetry cannot be delivered: this worker's network policy leaves no loopback for it"
+                "telemetry reaches external extensions only where functions have a network of their own"
             )
         phases = self.phases or self._begin_telemetry()
         phases.telemetry.subscribe(name, subscription)
@@ -98,13 +103,13 @@ class Extensions:
         return self.phases
 
     async def _connect(self, port: int) -> socket.socket:
-        if self._loopback == "own":
+        if not self._loopback_address:
             assert self._line is not None
             return await self._line.connect(port)
         connection = socket.socket()
         connection.setblocking(False)
         try:
-            await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+            await asyncio.get_running_loop().sock_connect(connection, (self._loopback_address, port))
         except BaseException:
             connection.close()
             raise

@@ -100,7 +100,7 @@ class ProcessEnvironment:
         self._is_template = is_template
         self._loop = asyncio.get_running_loop()
         self._state = State.STARTING
-        self._extensions = Extensions(spec, on_output, self, sandbox.loopback)
+        self._extensions = Extensions(spec, on_output, self)
         self._output = OutputPipe(on_output)
         try:
             self._channel = make_channel(self)
@@ -370,6 +370,7 @@ class ProcessEnvironment:
             working_directory=self._spec.image.working_directory if self._spec.image else "",
             runtime_directory=self._official.directory if self._official else None,
             extensions=self._extensions.programs(self._log_stream, channel_variables),
+            own_loopback=wrapped or self._extensions.any_external,
             is_template=self._is_template,
             copy_of=template,
             generic=self._official.generic(self._launch()) if self._official and not wrapped else None,
@@ -383,7 +384,7 @@ class ProcessEnvironment:
         self._output.process_started()
         self._channel.process_started()
         self._listener.process_started()
-        self._extensions.process_started()
+        self._extensions.process_started(self._process)
         if self._destroying is not None and self._process is not None:
             await self._process.kill()
 

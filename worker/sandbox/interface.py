@@ -63,6 +63,7 @@ class ProcessSpec:
     machine's programs, `task_root`, layers and library; it needs a level with namespaces. A program without
     a slash is looked for in the process's PATH then, and it starts in `working_directory`.
 
+    `own_loopback`: what its processes bind to loopback shall meet nobody else's, where that is possible.
     `layers` is a directory to be seen, read-only, at /opt; `runtime_directory` one at /var/runtime (the
     sandbox's library unless another is given).
 
@@ -88,6 +89,7 @@ class ProcessSpec:
     image: Path | None = None
     working_directory: str = "/"
     extensions: ExtensionPrograms | None = None
+    own_loopback: bool = False
     is_template: bool = False
     copy_of: SandboxProcess | None = None
     generic: GenericProcess | None = None
@@ -118,6 +120,10 @@ class SandboxProcess(Protocol):
         """The read end of the pipe for its stdout and stderr where that is not the spec's: it was pre-warmed.
         The caller owns it. -1: the spec's."""
 
+    @property
+    def loopback_address(self) -> str:
+        """Where the worker reaches what it binds to loopback; empty in a network of its own."""
+
     def initialized(self) -> None:
         """Init is over: from now on the processor's limit holds, as on Lambda."""
 
@@ -145,10 +151,6 @@ OnFailure = Callable[[StartFailed], None]
 """Called, on the loop, instead of running the function."""
 
 
-Loopback = Literal["machine", "own", "none"]
-"""That of this machine, of the sandbox alone, or one where nobody can be reached."""
-
-
 class Sandbox(Protocol):
     """One way of isolating processes."""
 
@@ -163,10 +165,6 @@ class Sandbox(Protocol):
     @property
     def copies(self) -> bool:
         """It can make templates and copies of them; known after `open`."""
-
-    @property
-    def loopback(self) -> Loopback:
-        """Where processes listen that bind a port of loopback."""
 
     def runtimes(self) -> tuple[str, ...]:
         """Identifiers that this machine can run."""

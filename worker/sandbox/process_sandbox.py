@@ -16,10 +16,9 @@ from worker.sandbox.branch_slot import BranchSlot
 from worker.sandbox.generic_process import GenericProcess
 from worker.sandbox.generic_starts import GenericStarts
 from worker.sandbox.inside.network import API_PORT, LOOPBACK
-from worker.sandbox.inside.network_filter import api_address
+from worker.sandbox.inside.own_loopback import api_address
 from worker.sandbox.interface import (
     Locations,
-    Loopback,
     OnExit,
     OnFailure,
     ProcessSpec,
@@ -108,13 +107,6 @@ class ProcessSandbox:
         """Pids of generic processes that wait for a function."""
         return self._generics.pids()
 
-    @property
-    def loopback(self) -> Loopback:
-        """The network policy's, where it is enforced."""
-        if not self.own_network:
-            return "machine"
-        return "own" if self._policy.network == "none" else "none"
-
     def runtimes(self) -> tuple[str, ...]:
         """Every version of Python found here, and programs that bring their own runtime."""
         versions = sorted(self._interpreters, key=lambda version: int(version.partition(".")[2]))
@@ -152,7 +144,15 @@ class ProcessSandbox:
         if process is None:
             process = await self._start_afresh(slot, spec, on_exit, on_failure)
         self._generics.note_start()
+        process.loopback_address = self._loopback_of(slot, process, spec)
         return process
+
+    def _loopback_of(self, slot: ZygoteSlot, process: ZygoteProcess, spec: ProcessSpec) -> str:
+        filtered = self._policy.network == "filtered"
+        if self.own_network and not filtered:
+            return ""
+        own = filtered or (spec.own_loopback and slot.own_loopback)
+        return api_address(process.uid) if own else LOOPBACK
 
     async def _ready_slot(self, runtime: str) -> ZygoteSlot:
         slot = self._slot(self._version(runtime))

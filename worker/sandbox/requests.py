@@ -34,6 +34,7 @@ def start_request(
         "has_channel": spec.channel is not None,
         "has_api_line": spec.api_line is not None,
         "is_generic": spec.waits,
+        "own_loopback": spec.own_loopback,
         "extensions": _extensions(process, spec, seen),
         "layers": seen.layers,
         "variables": variables_of(process, spec, seen),

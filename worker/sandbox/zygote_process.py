@@ -37,6 +37,7 @@ class ZygoteProcess:
         self.slot = slot
         self.mark = MARK + identifier
         self.pid = 0
+        self.loopback_address = ""
         self.processors = 0.0
         """What it may use once it is initialized; 0: without limit."""
         self.output = -1

@@ -21,8 +21,8 @@ class ZygoteSlot:
     """The place of one zygote, with the uids of its environments.
 
     `configuration`, `on_event` and `on_lost` are those of ZygoteConnection. `own_uids`, `private_mounts`,
-    `own_root`, `cgroups` and `weaknesses` say what the zygote found possible; they hold after the first
-    `connection`.
+    `own_root`, `own_loopback`, `cgroups` and `weaknesses` say what the zygote found possible; they hold after
+    the first `connection`.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class ZygoteSlot:
         self.own_uids = False
         self.private_mounts = False
         self.own_root = False
+        self.own_loopback = False
         self.cgroups: Cgroups | None = None
         self.weaknesses: tuple[str, ...] = ()
         self._on_event = on_event
@@ -95,6 +96,7 @@ class ZygoteSlot:
             raise SandboxUnavailable(f"{self.interpreter.path} is Python {ready['version']}")
         self.own_uids, self.private_mounts = ready["own_uid"], ready["private_mounts"]
         self.own_root, self.weaknesses = ready["own_root"], tuple(ready["weaknesses"])
+        self.own_loopback = ready["own_loopback"]
         self.cgroups = Cgroups(ready["groups"]) if ready["groups"] else None
         self._connection = connection
         return connection

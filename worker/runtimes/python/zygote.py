@@ -161,6 +161,8 @@ class Zygote:
             trees += self._open_trees(request["confinement"]["trees"])
             self._limit(stem.group, request)
             self._weigh(stem.group, background=request["is_generic"])
+            if request["own_loopback"] and self._isolation.loopbacks is not None:
+                self._isolation.loopbacks.give(stem.pid, stem.group)
             stem.assign(message, [*descriptors, *trees])
         except OSError:
             kill(stem.init_pid or stem.pid)
@@ -420,6 +422,7 @@ def _abilities(isolation: Isolation, uid: int) -> dict[str, Any]:
     return {
         **found,
         "own_root": isolation.own_root,
+        "own_loopback": isolation.filtered or isolation.loopbacks is not None,
         "groups": groups,
         "weaknesses": list(isolation.weaknesses),
     }

@@ -41,6 +41,7 @@ class Cgroups:
     def __init__(self, directories: Mapping[str, str]) -> None:
         self.directories = dict(directories)
         self.unified = "unified" in directories
+        self.loopback = ""
 
     @classmethod
     def make(cls, name: str) -> Cgroups:
@@ -72,6 +73,21 @@ class Cgroups:
             name = os.path.basename(self.directories["memory"])
             self.directories["network"] = _make(_base(mount, _own_groups().get("unified", "/")), name)
         return self.directories["unified" if self.unified else "network"]
+
+    def loopback_group(self) -> str:
+        """A directory of version 2, beside version 1's controllers, for those with a loopback of their own.
+
+        Raises OSError."""
+        mount = _mounts().get("unified")
+        if mount is None:
+            raise OSError(errno.ENOENT, "no control groups of version 2 are mounted")
+        name = os.path.basename(self.directories["memory"])
+        self.loopback = _make(_base(mount, _own_groups().get("unified", "/")), name)
+        return self.loopback
+
+    def bring_to_loopback(self, pid: int) -> None:
+        """Move another process to `loopback_group`. Raises OSError."""
+        _write(self.loopback + "/cgroup.procs", str(pid))
 
     def clear(self) -> None:
         """Remove groups that nobody uses any more."""
@@ -154,6 +170,8 @@ class Cgroups:
         self.clear()
         for directory in self.directories.values():
             _remove(directory)
+        if self.loopback:
+            _remove(self.loopback)
 
     def _weigh(self, processes: int) -> None:
         """Let all groups together get as much of a contended processor as so many processes outside."""
@@ -162,6 +180,10 @@ class Cgroups:
             _write(self.directories["unified"] + "/cpu.weight", str(weight))
         else:
             _write(self.directories["cpu"] + "/cpu.shares", str(SHARE_OF_A_PROCESS_V1 * processes))
+
+    def directory_of(self, name: str) -> str:
+        """The group's directory in version 2."""
+        return f"{self.directories['unified']}/{name}"
 
     def _path(self, controller: str, name: str, file: str) -> str:
         return f"{self.directories[controller]}/{name}/{file}"

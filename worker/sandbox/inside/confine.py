@@ -31,7 +31,7 @@ from .kernel import (
     Kernel,
 )
 from .network import LOOPBACK, pass_listener_on, raise_loopback
-from .network_filter import api_address
+from .own_loopback import api_address
 from .root import LAYERS, RUNTIME, SCRATCH, SETTINGS, SYSTEM, TASK_ROOT, mount_scratch
 from .user_namespace import close_user_namespace
 

@@ -25,7 +25,8 @@ from .kernel import (
     PR_SET_PDEATHSIG,
     Kernel,
 )
-from .network_filter import attach
+from .network_filter import attach_filter
+from .own_loopback import LoopbackGroups
 from .root import make_root
 from .seccomp import SeccompFilter
 from .user_namespace import enter_user_namespace
@@ -50,6 +51,7 @@ class Isolation:
     cgroups: Cgroups | None = None
     own_network: bool = False
     filtered: bool = False
+    loopbacks: LoopbackGroups | None = None
     nested_users: bool = False
     copied: bool = False
     shared: Sequence[str] = ()
@@ -76,8 +78,10 @@ def set_up(kernel: Kernel, configuration: dict[str, Any]) -> Isolation:
     if configuration["filtered"]:
         if isolation.cgroups is None:
             raise OSError(errno.EPERM, "a filtered network needs control groups")
-        attach(kernel, isolation.cgroups.network_group(), configuration["allowed_networks"])
+        attach_filter(kernel, isolation.cgroups.network_group(), configuration["allowed_networks"])
         isolation.filtered = True
+    elif level == "L3" and isolation.cgroups is not None and not configuration["own_network"]:
+        isolation.loopbacks = LoopbackGroups.make(kernel, isolation.cgroups)
     if level in NAMESPACES:
         if level == "L2":
             isolation.nested_users = not count

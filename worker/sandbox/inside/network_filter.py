@@ -1,19 +1,36 @@
 """Which addresses functions may send to: a filter of the kernel (BPF) on all environments' control group.
 
 It is asked at every connect and at every datagram to an address, so that neither this machine's own services
-nor its neighbours can be reached; each environment reaches the address of its own Runtime API, by its uid.
+nor its neighbours can be reached; each environment reaches the address of its own Runtime API, by its uid,
+and its own loopback (`own_loopback`).
 Needs root and a mounted control group hierarchy of version 2, whether or not that one has any controllers.
 """
 
 from __future__ import annotations
 
-import ctypes
 import ipaddress
-import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from . import own_loopback
+from .address_program import (
+    ADD_32,
+    AND_32,
+    CALL,
+    GET_UID,
+    GO,
+    IF_EQUAL,
+    IF_NOT_EQUAL,
+    IF_SAME,
+    IPV4_AT,
+    IPV6_AT,
+    MOVE_32,
+    PORT_AT,
+    AddressProgram,
+    attach,
+)
 from .kernel import Kernel
+from .own_loopback import API_MASK, API_NETWORK, prefer_own_ipv4, prefer_own_mapped
 
 REFUSED_IPV4 = (
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
@@ -23,39 +40,19 @@ REFUSED_IPV4 = (
 
 REFUSED_IPV6 = ("::/96", "64:ff9b::/96", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8")
 
-API_NETWORK = 0x7F40_0000
-API_MASK = 0x003F_FFFF
 DNS_PORT = 53
 
-LOAD_PROGRAM, ATTACH_PROGRAM = 5, 8
-CGROUP_SOCK_ADDR = 18
-HOOKS = {"connect4": 10, "connect6": 11, "sendmsg4": 14, "sendmsg6": 15}
 
-IPV4_AT, IPV6_AT, PORT_AT = 4, 8, 24
-GET_UID = 15
-
-MOVE, MOVE_32, AND_32, ADD_32, LOAD_32, TO_BIG_ENDIAN = 0xBF, 0xBC, 0x54, 0x04, 0x61, 0xDC
-SET_32, IF_SAME, IF_EQUAL, IF_NOT_EQUAL, GO, CALL, EXIT = 0xB4, 0x1E, 0x16, 0x56, 0x05, 0x85, 0x95
-
-
-def api_address(uid: int) -> str:
-    """Where the Runtime API of the environment with this uid listens: an address of its own."""
-    return str(ipaddress.IPv4Address(API_NETWORK + (uid & API_MASK)))
-
-
-def attach(kernel: Kernel, group: str, allowed: Sequence[str]) -> None:
+def attach_filter(kernel: Kernel, group: str, allowed: Sequence[str]) -> None:
     """Filter what the processes of `group` (a directory of version 2) and of groups below it send, instead of
     what was filtered before. Networks in `allowed` can be reached all the same. Raises OSError."""
-    directory = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for name, hook in HOOKS.items():
-            steps = ipv6_program(allowed) if name.endswith("6") else ipv4_program(allowed, name_servers())
-            program = _load(kernel, steps, hook)
-            attribute = struct.pack("=IIII", directory, program, hook, 0)
-            kernel.call("bpf", ATTACH_PROGRAM, attribute, len(attribute))
-            os.close(program)
-    finally:
-        os.close(directory)
+    attach(kernel, group, _programs(allowed))
+
+
+def _programs(allowed: Sequence[str]) -> Mapping[str, bytes]:
+    ipv4, ipv6 = ipv4_program(allowed, name_servers()), ipv6_program(allowed)
+    binding = own_loopback.bind_programs()
+    return {"connect4": ipv4, "connect6": ipv6, "sendmsg4": ipv4, "sendmsg6": ipv6, **binding}
 
 
 def name_servers() -> list[str]:
@@ -68,41 +65,8 @@ def name_servers() -> list[str]:
     return [each[1] for each in words if len(each) > 1 and each[0] == "nameserver" and ":" not in each[1]]
 
 
-def _load(kernel: Kernel, steps: bytes, hook: int) -> int:
-    program, license_name = (
-        ctypes.create_string_buffer(steps, len(steps)),
-        ctypes.create_string_buffer(b"GPL"),
-    )
-    addresses = ctypes.addressof(program), ctypes.addressof(license_name)
-    head = struct.pack("=IIQQIIQII", CGROUP_SOCK_ADDR, len(steps) // 8, *addresses, 0, 0, 0, 0, 0)
-    attribute = head + bytes(16) + struct.pack("=II", 0, hook)
-    return kernel.call("bpf", LOAD_PROGRAM, attribute, len(attribute))
-
-
-def _step(code: int, to: int = 0, source: int = 0, offset: int = 0, value: int = 0) -> bytes:
-    return struct.pack("=BBhI", code, to | source << 4, offset, value & 0xFFFF_FFFF)
-
-
-class _Program:
-    """Steps with jumps to labels; `allow` and `refuse` are the two ends."""
-
-    def __init__(self) -> None:
-        self._steps: list[tuple[bytes, str]] = []
-        self._labels: dict[str, int] = {}
-
-    def add(
-        self, code: int, to: int = 0, source: int = 0, value: int = 0, offset: int = 0, goal: str = ""
-    ) -> None:
-        self._steps.append((_step(code, to, source, offset, value), goal))
-
-    def label(self, name: str) -> None:
-        """The next step is where jumps to `name` go."""
-        self._labels[name] = len(self._steps)
-
-    def load(self, register: int, offset: int) -> None:
-        """Four bytes of the address, in the machine's byte order."""
-        self.add(LOAD_32, register, 6, offset=offset)
-        self.add(TO_BIG_ENDIAN, register, value=32)
+class FilterProgram(AddressProgram):
+    """With the verdict on an address."""
 
     def judge_ipv4(self, allowed: Sequence[str]) -> None:
         """The verdict on the address in register 2."""
@@ -134,19 +98,12 @@ class _Program:
         self.add(GO, goal=goal)
         self.label(other)
 
-    def assemble(self) -> bytes:
-        last = len(self._steps)
-        goals = {**self._labels, "allow": last, "refuse": last + 2}
-        body = b""
-        for place, (step, goal) in enumerate(self._steps):
-            body += step[:2] + struct.pack("=h", goals[goal] - place - 1) + step[4:] if goal else step
-        return body + _step(SET_32, value=1) + _step(EXIT) + _step(SET_32, value=0) + _step(EXIT)
-
 
 def ipv4_program(allowed: Sequence[str], resolvers: Sequence[str]) -> bytes:
     """For the hooks of IPv4."""
-    program = _Program()
-    program.add(MOVE, 6, 1)
+    program = FilterProgram()
+    program.begin()
+    prefer_own_ipv4(program)
     program.add(CALL, value=GET_UID)
     program.add(AND_32, 0, value=API_MASK)
     program.add(ADD_32, 0, value=API_NETWORK)
@@ -163,8 +120,9 @@ def ipv4_program(allowed: Sequence[str], resolvers: Sequence[str]) -> bytes:
 
 def ipv6_program(allowed: Sequence[str]) -> bytes:
     """For the hooks of IPv6, which also see IPv4 addresses that are written as IPv6 ones."""
-    program = _Program()
-    program.add(MOVE, 6, 1)
+    program = FilterProgram()
+    program.begin()
+    prefer_own_mapped(program)
     for place, expected in enumerate((0, 0, 0xFFFF)):
         program.load(2, IPV6_AT + 4 * place)
         program.add(IF_NOT_EQUAL, 2, value=expected, goal="plain")

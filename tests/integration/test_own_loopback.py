@@ -1,0 +1,121 @@
+"""A loopback of its own for each environment with extensions, on the machine's network or a filtered one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.environment_workbench import Tried, Workbench
+from tests.sandbox_levels import workbench_at
+from worker.environments.interface import Succeeded
+from worker.sandbox.levels import Level, Network
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+PORT = 18_431
+CODE = """
+import os, socket, threading
+
+PORT = int(os.environ["PORT"])
+kept = []
+
+def serve(host):
+    server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind((host, PORT))
+    server.listen()
+    threading.Thread(target=answer, args=(server,), daemon=True).start()
+
+def answer(server):
+    while True:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(os.environ["ME"].encode())
+
+def ask(host, port):
+    try:
+        with socket.create_connection((host, port), 5) as connection:
+            return connection.recv(100).decode()
+    except OSError as error:
+        return type(error).__name__
+
+def echo_of_a_datagram():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, \\
+         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server.bind(("127.0.0.1", PORT))
+        server.settimeout(5)
+        client.sendto(b"datagram", ("127.0.0.1", PORT))
+        return server.recvfrom(100)[0].decode()
+
+def handler(event, context):
+    try:
+        for host in event.get("serve", []):
+            serve(host)
+    except OSError as error:
+        return type(error).__name__
+    return [ask(host, port) for host, port in event.get("ask", [])] or echo_of_a_datagram()
+"""
+
+
+async def start(bench: Workbench, name: str) -> Tried:
+    # A wrapper, as an extension, stands for programs that listen.
+    variables = {"PORT": str(PORT), "ME": name, "AWS_LAMBDA_EXEC_WRAPPER": "/usr/bin/env"}
+    tried = bench.make("app.handler", bench.code(app=CODE), variables=variables)
+    await tried.environment.start()
+    return tried
+
+
+async def done(tried: Tried, **wish: Any) -> Any:
+    outcome = (await tried.run(json.dumps(wish).encode())).outcome
+    assert isinstance(outcome, Succeeded), outcome
+    return json.loads(outcome.payload)
+
+
+@contextlib.asynccontextmanager
+async def machines_server() -> AsyncIterator[int]:
+    """The port of a server of this machine's own loopback."""
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"machine")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("network", ["open", "filtered"])
+async def test_environments_that_serve_the_same_port_reach_themselves(
+    tmp_path: Path, network: Network
+) -> None:
+    async with workbench_at(Level.L3, tmp_path, network) as bench, machines_server() as port:
+        first, second, third = [await start(bench, name) for name in ("first", "second", "third")]
+        own = [["127.0.0.1", PORT]]
+
+        answers = [
+            await done(first, serve=["127.0.0.1"], ask=own),
+            await done(second, serve=["0.0.0.0"], ask=own),
+            await done(third, serve=["::"], ask=[*own, ["::ffff:127.0.0.1", PORT]]),
+            await done(first, ask=own),
+        ]
+
+        assert answers == [["first"], ["second"], ["third", "third"], ["first"]]
+        assert await done(second) == "datagram"
+        machine = await done(first, ask=[["127.0.0.1", port]])
+        assert machine == (["machine"] if network == "open" else ["PermissionError"])
+
+
+async def test_nobody_serves_in_anothers_place(tmp_path: Path) -> None:
+    async with workbench_at(Level.L3, tmp_path) as bench:
+        first, second = await start(bench, "first"), await start(bench, "second")
+        assert first.environment.process is not None
+        address = first.environment.process.loopback_address
+
+        assert await done(second, serve=[address]) == "PermissionError"
+        assert await done(first, serve=[address], ask=[["127.0.0.1", PORT]]) == ["first"]
