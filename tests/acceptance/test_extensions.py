@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,29 @@ from tests.acceptance.functions import call
 from tests.deployment_packages import package
 from tests.installed_packages import files_of
 from tests.live_system import LiveSystem
-from tests.versity_gateway import free_port
 
 SOURCE = Path(__file__).parent / "guests" / "rust_extensions"
 BUILD_SECONDS = 400
 
 WEB_APP = b"""
-import os
+import asyncio, os
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 async def hello(request):
+    if request.query_params.get("wait"):
+        await asyncio.sleep(float(request.query_params["wait"]))
     context = request.headers.get("x-amzn-lambda-context", "")
     return JSONResponse({"path": request.url.path, "query": dict(request.query_params),
                          "method": request.method, "body": (await request.body()).decode(),
-                         "knows": bool(context), "process": os.getpid()})
+                         "knows": bool(context), "process": os.getpid(),
+                         "environment": os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]})
 
 app = Starlette(routes=[Route("/{rest:path}", hello, methods=["GET", "POST"])])
 """
 RUN = b"""#!/bin/sh
-exec python3 -m uvicorn app:app --host 127.0.0.1 --port $AWS_LWA_PORT --log-level warning
+exec python3 -m uvicorn app:app --host 127.0.0.1 --port 8080 --log-level warning
 """
 ADAPTERS_BOOTSTRAP = b"""#!/bin/bash
 exec -- "${LAMBDA_TASK_ROOT}/${_HANDLER}"
@@ -106,7 +109,6 @@ def test_a_plain_web_application_runs_behind_awss_web_adapter(
         Environment={
             "Variables": {
                 "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
-                "AWS_LWA_PORT": str(free_port()),
                 "AWS_LWA_INVOKE_MODE": mode,
             }
         },
@@ -122,6 +124,11 @@ def test_a_plain_web_application_runs_behind_awss_web_adapter(
     assert (second["path"], second["body"], second["method"]) == ("/post", "posted", "POST")
     assert first["knows"]
     assert first["process"] == second["process"]
+    if os.geteuid() == 0:
+        # Environments whose applications serve the same port at the same time; without root they share it.
+        with ThreadPoolExecutor(3) as pool:
+            answers = list(pool.map(fetched, [f"{url}?wait=1"] * 3))
+        assert len({answer["environment"] for answer in answers}) == 3
 
 
 TALKER = b"""
@@ -142,9 +149,13 @@ def test_an_extension_on_awss_crate_watches_runs(
     )
 
     assert [call(running_system, function_name, number) for number in (1, 2)] == [1, 2]
+    # A changed configuration retires the environment: its extension is told of the end.
+    running_system.client.update_function_configuration(FunctionName=function_name, Description="changed")
     awaited = '"platform.report"' if api == "telemetry" else "PlatformReport"
     give_up = time.monotonic() + 30
-    while awaited not in (said := command_line.run("logs", function_name).stdout):
+    said = ""
+    while awaited not in said or "WATCHER shutdown spindown" not in said:
+        said = command_line.run("logs", function_name).stdout
         assert time.monotonic() < give_up, said
         # What a batch waits for may come while the environment is frozen: let it go on.
         call(running_system, function_name, 3)
