@@ -25,6 +25,7 @@ from worker.environments.provision import Provision
 from worker.environments.room import NoRoom
 from worker.environments.turnover import NotStarted
 from worker.functions import Functions
+from worker.provisioning.neighbours import Neighbours
 from worker.provisioning.offers import Offer, Offers
 from worker.provisioning.plan import Plan, kept, plan, planned_in_all
 
@@ -87,6 +88,7 @@ class Keeper:
         self._pool = pool
         self._offers = Offers(offer)
         self._clock = clock
+        self._neighbours = Neighbours()
         self._jobs: dict[str, Job] = {}
 
     async def run(self) -> None:
@@ -109,6 +111,8 @@ class Keeper:
         host = self._host
         said = Announcement(host.worker, _provisionable_mb(host), host.runtimes(), holdings)
         fleet = await self._store.announce(said, ANNOUNCED_MS)
+        if not self._neighbours.believed((other.worker for other in fleet), self._clock()):
+            return
         planned = plan(wanted, fleet)
         for key in self._jobs.keys() - {demand.key for demand in wanted}:
             self._drop(self._jobs.pop(key))
