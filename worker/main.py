@@ -50,6 +50,9 @@ log = logging.getLogger(__name__)
 RESTART_ME = 75
 """Exit status after a lost lease: a fresh process must take over."""
 
+LEAVE_SECONDS = 1.0
+"""How long a worker that stops tries to tell the others, so that they provision its share."""
+
 _SMALLEST_FUNCTION_MB = 128
 _MOST_CONCURRENT = 1_000
 _OVERCOMMIT = 8
@@ -100,7 +103,7 @@ async def _until_stopped(stop: asyncio.Event, parts: Parts, drain_seconds: float
         return RESTART_ME
     finally:
         housekeeping.cancel()
-        await asyncio.wait({housekeeping})
+        await asyncio.wait({housekeeping}, timeout=LEAVE_SECONDS)
     log.info("worker_drains", extra={"grace_seconds": drain_seconds})
     with contextlib.suppress(BrokerError):
         await consumer.stop()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from broker.errors import BrokerError
 from broker.provisioning.model import Announcement
 from broker.redis_client import redis_client, translated
 
@@ -74,4 +75,7 @@ class RedisProvisioningStore:
     async def _said(self, worker: str, ttl_ms: int, body: bytes) -> Sequence[Announcement]:
         with translated("read what workers hold"):
             bodies = await self._announce(keys=[self._prefix], args=[worker, ttl_ms, body])
-        return [_decode(body) for body in bodies]
+        try:
+            return [_decode(body) for body in bodies]
+        except msgspec.MsgspecError as error:
+            raise BrokerError(f"a worker's announcement cannot be read: {error}") from error

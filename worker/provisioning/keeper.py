@@ -90,19 +90,26 @@ class Keeper:
         self._clock = clock
         self._neighbours = Neighbours()
         self._jobs: dict[str, Job] = {}
+        self._waits = False
 
     async def run(self) -> None:
         """Until cancelled."""
         try:
             while True:
-                try:
-                    await self.tick()
-                except BrokerError as error:
-                    log.warning("provisioning_waits", extra={"reason": str(error)})
+                await self._tick_or_wait()
                 await asyncio.sleep(TICK_SECONDS)
         finally:
             with contextlib.suppress(BrokerError):
                 await self._store.withdraw(self._host.worker)
+
+    async def _tick_or_wait(self) -> None:
+        try:
+            await self.tick()
+            self._waits = False
+        except BrokerError as error:
+            if not self._waits:
+                log.warning("provisioning_waits", extra={"reason": str(error)})
+            self._waits = True
 
     async def tick(self) -> None:
         """Look, tell, hear, plan, do. Raises BrokerUnavailable."""
