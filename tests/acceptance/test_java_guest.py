@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.functions import call, failing_call
-from tests.acceptance.java_guests import JavaGuest, add_java_runtime, build_guest
 from tests.deployment_packages import package
+from tests.java_guests import CannotBuild, JavaGuest, add_java_runtime, build_guest
 from tests.live_system import LiveSystem
 
 pytestmark = pytest.mark.timeout(300)
 """The first run fetches from Maven Central."""
 
+GUESTS = Path(__file__).parent / "guests"
 RUNTIME = "java17"
 OTHERS = ("java21", "java25")
 MEMORY_MB = 1024
@@ -37,7 +39,14 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
 
 @pytest.fixture(scope="module")
 def guests() -> JavaGuest:
-    return build_guest("java")
+    return built("java")
+
+
+def built(project: str) -> JavaGuest:
+    try:
+        return build_guest(GUESTS / project)
+    except CannotBuild as error:
+        pytest.skip(str(error))
 
 
 def deploy(system: LiveSystem, name: str, handler: str, code: bytes, **more: Any) -> None:
@@ -232,7 +241,7 @@ def test_jars_of_layers_and_packages_are_on_the_class_path(
 
 
 def test_a_spring_cloud_function_answers(system: LiveSystem, function_name: str) -> None:
-    code = build_guest("spring_greeter").package()
+    code = built("spring_greeter").package()
     handler = "org.springframework.cloud.function.adapter.aws.FunctionInvoker::handleRequest"
     environment = {
         "Variables": {"MAIN_CLASS": "greeter.Greeter", "SPRING_CLOUD_FUNCTION_DEFINITION": "greet"}

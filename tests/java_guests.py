@@ -1,4 +1,4 @@
-"""Java functions for the tests: built once, with what they need from Maven Central, and kept in a cache."""
+"""Java functions for tests and benchmarks: built once, with what they need, and kept in a cache."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from tests.acceptance.download_cache import download_cache
 from worker.runtimes.java.java_homes import find_java_homes
 from worker.runtimes.official.interface import CannotInstall
 from worker.runtimes.official.table import install, installed
 
-GUESTS = Path(__file__).parent / "guests"
 OLDEST_MAJOR = 17
 FETCHED_WITHIN_SECONDS = 180
+
+
+class CannotBuild(Exception):
+    """This machine lacks what it takes; the text says what."""
 
 
 def add_java_runtime(runtime: str, data_dir: Path) -> str:
@@ -51,7 +52,7 @@ def missing_tools() -> str:
 
 
 class JavaGuest:
-    """A project of `guests`: its classes by name, and the jars that it needs."""
+    """A project: its classes by name, and the jars that it needs."""
 
     def __init__(self, classes: dict[str, bytes], jars: dict[str, bytes]) -> None:
         self.classes = classes
@@ -71,12 +72,11 @@ class JavaGuest:
         return _zip({name: code for name, code in self.classes.items() if name.startswith(below)})
 
 
-def build_guest(name: str) -> JavaGuest:
-    """Skips the test where the tools or the registry are missing."""
+def build_guest(project: Path) -> JavaGuest:
+    """`project` is a directory with pom.xml and src/. Raises CannotBuild."""
     if missing := missing_tools():
-        pytest.skip(missing)
-    project = GUESTS / name
-    directory = download_cache("java") / f"{name}-{_digest(project)}"
+        raise CannotBuild(missing)
+    directory = download_cache("java") / f"{project.name}-{_digest(project)}"
     if not directory.is_dir():
         unfinished = directory.with_name(f"unfinished-{directory.name}")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -96,9 +96,11 @@ def _fetch(project: Path, libraries: Path) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=FETCHED_WITHIN_SECONDS)
     except subprocess.TimeoutExpired:
-        pytest.skip(f"Maven did not get what {project.name} needs within {FETCHED_WITHIN_SECONDS} s")
+        raise CannotBuild(
+            f"Maven did not get what {project.name} needs within {FETCHED_WITHIN_SECONDS} s"
+        ) from None
     if done.returncode != 0:
-        pytest.skip(f"Maven could not get what {project.name} needs: {done.stdout[-500:]}")
+        raise CannotBuild(f"Maven could not get what {project.name} needs: {done.stdout[-500:]}")
 
 
 def _compile(project: Path, libraries: Path, classes: Path) -> None:
