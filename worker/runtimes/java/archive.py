@@ -22,7 +22,8 @@ BUILD_FILE = "archive.build"
 """Names the build of Java that the archive was made by: another one refuses it."""
 CLASSES_FILE = "classes.list"
 """Names of the classes that were loaded."""
-TEMPORARY = "/tmp"
+TRAINING_DIRECTORY = "training"
+"""Below the runtime's directory: the function that is run, and where it runs."""
 
 CHOSEN = r"-Xshare:|-XX:SharedArchiveFile=|-XX:AOT"
 
@@ -64,7 +65,7 @@ def make_archive(home: JavaHome, directory: Path, seen: str, command: Sequence[s
     program, *rest = command
     log = f"-Xlog:class+load:file={seen}/{LOG_FILE}:none"
     watched = [program, f"-XX:{maker}={seen}/{archive.name}", log, *rest]
-    in_view = [sys.executable, "-m", "worker.runtimes.java.view", str(directory)]
+    in_view = [sys.executable, "-m", "worker.runtimes.java.view", str(directory), TRAINING_DIRECTORY]
     with training_variables() as variables:
         said = _run([*in_view, *watched], variables)
     if not archive.is_file():
@@ -91,7 +92,6 @@ def _run(command: Sequence[str], variables: Mapping[str, str]) -> str:
         done = subprocess.run(
             command,
             env={**variables, "PYTHONPATH": root},
-            cwd=TEMPORARY,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

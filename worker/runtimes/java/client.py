@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from worker.runtimes.java.archive import CannotArchive, is_current, make_archive
+from worker.runtimes.java.archive import TRAINING_DIRECTORY, CannotArchive, is_current, make_archive
 from worker.runtimes.java.compiler import PREFIX, CannotCompile, compile_sources, jar_name
 from worker.runtimes.java.java_homes import JavaHome, find_java_homes, read_java_home
 from worker.runtimes.java.java_package import add_java, can_be_added, copy_java
@@ -59,7 +59,7 @@ class JavaClient:
         fetch_client(libraries)
         unpack_native_part(libraries, directory / NATIVE_PART)
         try:
-            compile_sources(find_java_homes(), libraries)
+            compile_sources(find_java_homes(), libraries, directory / TRAINING_DIRECTORY)
             (directory / WAITING_PART).write_bytes(native_part(platform.machine()))
             self._make_archive(directory)
         except (CannotCompile, CannotArchive) as error:

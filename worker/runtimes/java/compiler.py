@@ -18,6 +18,8 @@ SAME_TIME = (2025, 1, 1, 0, 0, 0)
 
 
 PREFIX = "lightswitch-"
+TRAINING_CLASS = "lightswitch/Training.class"
+"""Lies where a function's classes lie: in a directory, not in a jar."""
 
 
 class CannotCompile(Exception):
@@ -32,11 +34,9 @@ def jar_name() -> str:
     return f"{PREFIX}{digest.hexdigest()[:12]}.jar"
 
 
-def compile_sources(homes: Sequence[JavaHome], libraries: Path) -> None:
-    """Compile `sources` with the first compiler of `homes`; the jar goes to the client's, in `libraries`.
-
-    Raises CannotCompile.
-    """
+def compile_sources(homes: Sequence[JavaHome], libraries: Path, training: Path) -> None:
+    """Compile `sources` with the first compiler of `homes`; the jar goes to the client's, in `libraries`, the
+    function that is run for training to a directory. Raises CannotCompile."""
     compilers = [home.compiler for home in homes if home.major >= OLDEST_MAJOR and home.compiler.is_file()]
     if not compilers:
         raise CannotCompile(f"no javac of Java {OLDEST_MAJOR} or later was found: install a JDK")
@@ -48,6 +48,8 @@ def compile_sources(homes: Sequence[JavaHome], libraries: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise CannotCompile(done.stderr[-2000:])
+        (training / TRAINING_CLASS).parent.mkdir(parents=True, exist_ok=True)
+        (classes / TRAINING_CLASS).rename(training / TRAINING_CLASS)
         _pack(classes, libraries / jar_name())
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.runtimes.default_variables import default_variables
-from worker.runtimes.java.archive import CLASSES_FILE, archive_name, archive_options
+from worker.runtimes.java.archive import CLASSES_FILE, TRAINING_DIRECTORY, archive_name, archive_options
 from worker.runtimes.java.java_homes import JavaHome
 from worker.runtimes.java.options import java_options
 from worker.runtimes.official.interface import Launch
@@ -50,7 +50,7 @@ class JavaRuntime:
             return None
         seen = Locations(TASK_ROOT, RUNTIME, SCRATCH, LAYERS)
         *plain, _, _ = self.start(RUNTIME, launch, "", archived=self.archived)
-        files = [f"{RUNTIME}/{file}" for file in (WAITING_PART, CLASSES_FILE)]
+        files = [f"{RUNTIME}/{file}" for file in (WAITING_PART, CLASSES_FILE, TRAINING_DIRECTORY)]
         return GenericProcess(
             runtime=f"java{self.home.major}",
             command=(*plain, WAITING_CLASS, *files),

@@ -1,4 +1,5 @@
-"""Executes a program that sees a runtime's directory where functions see it: `view.py DIRECTORY PROGRAM ...`.
+"""Executes a program that sees a runtime's directory where functions see it, and works in a directory below:
+`view.py DIRECTORY BELOW PROGRAM ...`.
 
 An archive of classes names the places of their jars, so it must be made where it will be used.
 """
@@ -26,8 +27,9 @@ def show_runtime(kernel: Kernel, directory: str) -> None:
 
 
 def main() -> None:
-    directory, *command = sys.argv[1:]
+    directory, below, *command = sys.argv[1:]
     show_runtime(Kernel(), directory)
+    os.chdir(os.path.join(RUNTIME, below))
     os.execv(command[0], command)
 
 

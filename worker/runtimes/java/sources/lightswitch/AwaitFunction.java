@@ -8,13 +8,15 @@ import java.io.FileOutputStream;
 import java.lang.reflect.Constructor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
 /**
  * A generic process of Java: loads AWS's client, waits for its function, then runs the client's own main method as a
- * plain start does. Arguments: our native library, a file that names classes to load ahead.
+ * plain start does. Arguments: our native library, a file that names classes to load ahead,
+ * a directory with a class like a function's.
  * The descriptors and the assignment are described in worker/sandbox/generic_process.py.
  */
 public final class AwaitFunction {
@@ -29,7 +31,7 @@ public final class AwaitFunction {
 
     public static void main(String[] arguments) throws Throwable {
         System.load(arguments[0]);
-        Preparation.run(arguments[1]);
+        Preparation.run(Path.of(arguments[1]), Path.of(arguments[2]));
         byte[] assignment;
         try (FileInputStream assigned = new FileInputStream(descriptor(ASSIGNMENT));
                 FileOutputStream readiness = new FileOutputStream(descriptor(READINESS))) {
