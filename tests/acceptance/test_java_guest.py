@@ -15,7 +15,7 @@ from tests.deployment_packages import package
 from tests.java_guests import CannotBuild, JavaGuest, add_java_runtime, build_guest
 from tests.live_system import LiveSystem
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 """The first run fetches from Maven Central."""
 
 GUESTS = Path(__file__).parent / "guests"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import platform
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 from worker.runtimes.java.archive import TRAINING_DIRECTORY, CannotArchive, is_current, make_archive
@@ -56,7 +55,7 @@ class JavaClient:
         directory.chmod(0o755)
         self._bring_java(directory)
         libraries = directory / LIBRARIES
-        fetch_client(libraries)
+        fetch_client(libraries, (directory.parent / each.runtime / LIBRARIES for each in JAVA_CLIENTS))
         unpack_native_part(libraries, directory / NATIVE_PART)
         try:
             compile_sources(find_java_homes(), libraries, directory / TRAINING_DIRECTORY)
@@ -94,7 +93,7 @@ def _jars(libraries: Path) -> tuple[str, ...]:
     """In the order of the class path: the client behind all that its manifest names. Where one of these came
     after it, Java 21 would refuse the archive, for it counts it as the manifest's."""
     names = (path.name for path in libraries.glob("*.jar"))
-    return tuple(sorted(names, key=lambda name: (name.startswith(PREFIX), fnmatch(name, CLIENT), name)))
+    return tuple(sorted(names, key=lambda name: (name.startswith(PREFIX), name == CLIENT, name)))
 
 
 JAVA_CLIENTS = (JavaClient(17), JavaClient(21), JavaClient(25))
