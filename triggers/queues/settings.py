@@ -13,8 +13,12 @@ from triggers.interface import TriggerSettings
 
 AMQP_SCHEMES = ("amqp", "amqps")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
-KOMBU_SCHEMES = ("sqs", "azureservicebus", "azurestoragequeues", "gcpubsub", "confluentkafka")
+KOMBU_SCHEMES = ("sqs", "azureservicebus", "azurestoragequeues", "gcpubsub")
 """Reached by kombu's transports; all but sqs need packages of their own, which kombu's extras name."""
+KAFKA_SCHEMES = ("kafka", "confluentkafka")
+"""Not read: an acknowledgement in kombu 5.7's transport commits the offsets of all that was read (`QoS.ack` of
+kombu/transport/confluentkafka.py), so a crash would lose the other messages in hand; and it takes no message
+that kombu has not written."""
 MASK = "****"
 
 _MOST_BATCH_SIZE = 10_000
@@ -46,6 +50,11 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
     """kombu's, e.g. `region` and `is_secure` for SQS. They may hold secrets, so their values are masked."""
 
     def __post_init__(self) -> None:
+        if self.scheme in KAFKA_SCHEMES:
+            raise ValueError(
+                f"url has the scheme {self.scheme!r}, and queue triggers do not read Kafka: kombu's transport"
+                " commits what it has read instead of what is done, and so would lose messages"
+            )
         schemes = (*AMQP_SCHEMES, *REDIS_SCHEMES, *KOMBU_SCHEMES)
         if self.scheme not in schemes:
             known = ", ".join(schemes)

@@ -45,7 +45,7 @@ def command(url: str, **options: Any) -> None:
     """Call a function with the messages of a queue.
 
     URL is amqp://user:password@host/vhost (amqps://, redis://, rediss://, unix:///path, sqs://,
-    azureservicebus://, gcpubsub://, confluentkafka://). Give it in LIGHTSWITCH_QUEUE_URL instead to keep
+    azureservicebus://, gcpubsub://). Give it in LIGHTSWITCH_QUEUE_URL instead to keep
     the password out of the list of processes.
     """
     options["transport_options"] = dict(_option(text) for text in options["transport_options"]) or None

@@ -20,6 +20,7 @@ def settings(**members: Any) -> QueueSettings:
     ("members", "problem"),
     [
         ({"url": "http://h"}, "scheme 'http'"),
+        ({"url": "confluentkafka://h"}, "would lose messages"),
         ({"url": "amqp://****@h/v"}, "which is masked"),
         ({"queue": ""}, "queue is empty"),
         ({"batch_size": 0}, "batch_size is 0"),
