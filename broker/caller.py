@@ -84,7 +84,6 @@ class Caller:
         kind: Literal["sync", "poll"] = "poll",
         request_id: str = "",
         trace: Trace = NO_TRACE,
-        hops: int = 0,
         patience_seconds: float | None = None,
     ) -> Reply:
         """Run the function and wait for its reply, whose `failure` is empty or the function's own.
@@ -105,7 +104,7 @@ class Caller:
         with self._spans.around(record.name, trace.traceparent) as traceparent:
             carried = Trace(trace.header, traceparent)
             invocation = self._invocation(
-                target, record, config, payload, kind, request_id, carried, hops, patience
+                target, record, config, payload, kind, request_id, carried, patience
             )
             return await self._wait(invocation, patience)
 
@@ -116,7 +115,6 @@ class Caller:
         *,
         request_id: str = "",
         trace: Trace = NO_TRACE,
-        hops: int = 0,
         once: bool = False,
     ) -> str:
         """Leave a durable event for the function; its request id.
@@ -129,7 +127,7 @@ class Caller:
         with self._spans.around(record.name, trace.traceparent) as traceparent:
             carried = Trace(trace.header, traceparent)
             invocation = self._invocation(
-                target, record, config, payload, "async", request_id, carried, hops, age_seconds
+                target, record, config, payload, "async", request_id, carried, age_seconds
             )
             if once:
                 await self._broker.publish_once(invocation)
@@ -154,7 +152,6 @@ class Caller:
         kind: Literal["sync", "async", "poll"],
         request_id: str,
         trace: Trace,
-        hops: int,
         life_seconds: float,
     ) -> Invocation:
         now = now_ms()
@@ -172,7 +169,6 @@ class Caller:
             trace_header=trace.header or trace_header_of(trace.traceparent) or new_trace_header(),
             traceparent=trace.traceparent,
             qualifier=target.qualifier,
-            hops=hops,
             provisioned=is_provisioned(record, config.version),
         )
 

@@ -170,7 +170,6 @@ def follow_up(cause: Invocation, target: FunctionRecord, arn: str, body: bytes) 
         trace_header=counted(cause.trace_header, cause.function_name),
         traceparent=cause.traceparent,
         qualifier=qualifier,
-        hops=cause.hops + 1,
     )
 
 

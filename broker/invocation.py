@@ -104,8 +104,6 @@ class Invocation(msgspec.Struct, frozen=True, array_like=True):
     """The caller asked for `LogType: Tail`."""
     qualifier: str = ""
     """Alias or version as asked for; picks the event invoke config."""
-    hops: int = 0
-    """Invocations that led to this one (destinations, chains)."""
     takes_stream: bool = False
     """The caller reads the reply bit by bit, if the function writes it so."""
     sequel: Sequel | None = None

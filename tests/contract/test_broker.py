@@ -155,7 +155,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]], within_seconds: f
 
 async def test_a_published_invocation_arrives_whole(broker: Broker, consumer: Consumer) -> None:
     sent = msgspec.structs.replace(
-        invocation(payload=bytes(range(256))), trace_header="Root=1", client_context="{}", hops=3
+        invocation(payload=bytes(range(256))), trace_header="Root=1", client_context="{}"
     )
     await broker.publish(sent)
     delivery = await take_one(consumer)

@@ -16,9 +16,9 @@ REDIS_SCHEMES = ("redis", "rediss", "unix")
 KOMBU_SCHEMES = ("sqs", "azureservicebus", "azurestoragequeues", "gcpubsub")
 """Reached by kombu's transports; all but sqs need packages of their own, which kombu's extras name."""
 KAFKA_SCHEMES = ("kafka", "confluentkafka")
-"""Not read: an acknowledgement in kombu 5.7's transport commits the offsets of all that was read (`QoS.ack` of
-kombu/transport/confluentkafka.py), so a crash would lose the other messages in hand; and it takes no message
-that kombu has not written."""
+"""Not read: an acknowledgement in kombu 5.7's transport commits the offsets of all that was read (`QoS.ack`
+of kombu/transport/confluentkafka.py), so a crash would lose the other messages in hand; and it takes only
+messages that kombu has written."""
 MASK = "****"
 
 _MOST_BATCH_SIZE = 10_000

@@ -15,7 +15,7 @@ from broker.registry.model import Alias, EventInvokeConfig, FunctionConfig, Func
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f"
 
 
-def cause(payload: bytes = b'{"n":1}', qualifier: str = "", hops: int = 0) -> Invocation:
+def cause(payload: bytes = b'{"n":1}', qualifier: str = "") -> Invocation:
     arn = f"{ARN}:{qualifier}" if qualifier else ARN
     return Invocation(
         "id-1",
@@ -29,7 +29,6 @@ def cause(payload: bytes = b'{"n":1}', qualifier: str = "", hops: int = 0) -> In
         1,
         trace_header="Root=1",
         qualifier=qualifier,
-        hops=hops,
     )
 
 
@@ -127,7 +126,7 @@ def test_a_notice_is_the_same_each_time_and_has_a_short_form() -> None:
 
 def test_a_follow_up_runs_the_version_behind_an_alias_and_counts_the_hop() -> None:
     arn = "arn:aws:lambda:us-east-1:123456789012:function:t:live"
-    made = follow_up(cause(hops=2), target(), arn, b"{}")
+    made = follow_up(cause(), target(), arn, b"{}")
     assert (made.function_name, made.version, made.invoked_arn, made.generation) == ("t", "3", arn, 7)
-    assert (made.kind, made.hops, made.trace_header) == ("async", 3, counted("Root=1", "f"))
+    assert (made.kind, made.trace_header) == ("async", counted("Root=1", "f"))
     assert function_of(arn) == "t"
