@@ -76,7 +76,10 @@ class CodeGarbage:
         owners = await self._store.owners(await self._registry.installation())
         if len(owners) > 1:
             # Other installations' functions are not known here.
-            log.warning("code_store_is_shared", extra={"installations": ", ".join(sorted(owners))})
+            log.warning(
+                "code_store_is_shared: nothing is deleted; remove owners/ID of an installation that is gone",
+                extra={"installations": ", ".join(sorted(owners))},
+            )
             return
         objects = await self._store.objects()
         thrown_away = await self._store.waste()

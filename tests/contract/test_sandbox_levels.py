@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.environment_workbench import CHILDREN, Kind, Tried, Workbench, processes_naming
+from tests.environment_workbench import CHILDREN, PATIENCE, Kind, Tried, Workbench, processes_naming
 from tests.sandbox_levels import workbench_at
 from worker.environments.interface import Exited, HandlerFailed, Succeeded, TimedOut
 from worker.environments.lifecycle import State
@@ -173,12 +173,12 @@ async def test_nothing_goes_on_while_frozen(bench: Workbench) -> None:
     await told(tried, "start")
 
     tried.environment.freeze()
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2 * PATIENCE)
     frozen = await told(tried)
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2 * PATIENCE)
 
-    assert frozen <= 5
-    assert await told(tried) > frozen + 10
+    assert frozen <= 5 * PATIENCE
+    assert await told(tried) > frozen + 10 * PATIENCE
 
 
 async def test_a_frozen_environment_can_be_destroyed(bench: Workbench) -> None:

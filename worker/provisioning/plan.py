@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
+from broker.interface import IMAGES
 from broker.provisioning.model import Announcement
 from broker.registry.provisioned import Demand
 
@@ -43,8 +44,9 @@ def kept(share: int, held: int, count: int, held_by_others: int) -> int:
 
 
 def _can_run(worker: Announcement, demand: Demand) -> bool:
-    """An image brings its runtime along."""
-    return demand.config.package_type == "Image" or demand.config.runtime in worker.runtimes
+    """An image brings its runtime along, but not every worker can run images."""
+    wanted = IMAGES if demand.config.image is not None else demand.config.runtime
+    return wanted in worker.runtimes
 
 
 def _shares(demand: Demand, able: Sequence[str], free_mb: Mapping[str, int]) -> dict[str, int]:

@@ -21,6 +21,9 @@ PERIOD_US = 100_000
 LEAST_QUOTA_US = 1_000
 UNLIMITED_V1 = "-1"
 REMOVE_TRIES = 50
+DELEGATE_TRIES = 10
+PLATFORM = "lightswitch-platform"
+"""Where a group's own processes go so that it can have limited groups beside them. Version 2."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Cgroups:
         own, mounts = _own_groups(), _mounts()
         unified = mounts.get("unified")
         if unified and _has_controllers(unified):
-            base = _base(unified, own.get("unified", "/"))
+            base = _base(unified, own.get("unified", "/").removesuffix("/" + PLATFORM))
             _delegate(base)
             groups = cls({"unified": _make(base, name)})
             _delegate(groups.directories["unified"])
@@ -120,8 +123,9 @@ class Cgroups:
             self._write("unified", name, "cpu.max", f"{quota_us} {PERIOD_US}")
         else:
             self._write("cpu", name, "cpu.cfs_quota_us", str(quota_us))
-            # What was not used lately may be used in one go: a short run is not cut in two.
-            self._write_if_there("cpu", name, "cpu.cfs_burst_us", str(quota_us))
+        # What was not used lately may be used in one go: a short run is not cut in two.
+        controller, file = ("unified", "cpu.max.burst") if self.unified else ("cpu", "cpu.cfs_burst_us")
+        self._write_if_there(controller, name, file, str(quota_us))
 
     def weigh(self, name: str, *, background: bool) -> None:
         """Whether the group gets processor time only where hardly anybody else wants it. Raises OSError."""
@@ -275,16 +279,22 @@ def _delegate(directory: str) -> None:
     its own: those it has (the worker and its siblings) move to a group beside the environments'."""
     control = directory + "/cgroup.subtree_control"
     wanted = " ".join("+" + each for each in CONTROLLERS)
-    try:
-        _write(control, wanted)
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        platform = _make(directory, "lightswitch-platform")
-        with open(directory + "/cgroup.procs") as file:
-            for pid in file.read().split():
-                _move(pid, platform)
-        _write(control, wanted)
+    for tries_left in range(DELEGATE_TRIES, -1, -1):
+        try:
+            _write(control, wanted)
+        except OSError as error:
+            if error.errno != errno.EBUSY or not tries_left:
+                raise
+            _move_all(directory, _make(directory, PLATFORM))
+        else:
+            return
+
+
+def _move_all(source: str, target: str) -> None:
+    """Some may fork meanwhile, or be moved by another worker."""
+    with open(source + "/cgroup.procs") as file:
+        for pid in file.read().split():
+            _move(pid, target)
 
 
 def _move(pid: str, directory: str) -> None:

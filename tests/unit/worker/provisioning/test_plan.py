@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 
+from msgspec.structs import replace
+
 from broker.provisioning.model import Announcement
+from broker.registry.model import Image
 from broker.registry.provisioned import Demand, demands
 from tests.provisioned_functions import function
 from worker.provisioning.plan import kept, plan, planned_in_all
@@ -55,6 +58,13 @@ def test_a_worker_gets_no_more_than_it_has_memory_for() -> None:
     assert shares([demand(6)], worker("small", 256), worker("large", 10_000)) == {"small": [2], "large": [4]}
     both = [demand(2, "f"), demand(2, "g")]
     assert shares(both, worker("only", 3 * 128)) == {"only": [2, 1]}
+
+
+def test_a_worker_that_cannot_run_images_gets_none() -> None:
+    zipped, image = demand(2), Image("oci:/x", "oci:/x", "0" * 64, ())
+    of_image = replace(zipped, config=replace(zipped.config, runtime="", image=image))
+    able = worker("able", runtimes=("python3.12", "image"))
+    assert shares([of_image], able, worker("other")) == {"able": [2], "other": [0]}
 
 
 def test_a_worker_without_the_runtime_gets_none() -> None:
