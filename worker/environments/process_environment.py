@@ -192,7 +192,8 @@ class ProcessEnvironment:
         self._become_idle()
 
     async def run(self, work: Work) -> RunResult:
-        self.thaw()
+        if self._state is State.FROZEN:
+            self._thaw()
         self._state = move(self._state, State.BUSY)
         answer: asyncio.Future[RunOutcome] = self._loop.create_future()
         self._answer = answer
@@ -275,14 +276,12 @@ class ProcessEnvironment:
             if self._extensions.phases is not None:
                 self._extensions.phases.telemetry.pause()
 
-    def thaw(self) -> None:
-        """Let it go on; does nothing unless it is FROZEN."""
-        if self._state is State.FROZEN:
-            if self._process is not None:
-                self._process.thaw()
-                if self._extensions.phases is not None:
-                    self._extensions.phases.telemetry.resume()
-            self._state = move(self._state, State.IDLE)
+    def _thaw(self) -> None:
+        if self._process is not None:
+            self._process.thaw()
+            if self._extensions.phases is not None:
+                self._extensions.phases.telemetry.resume()
+        self._state = move(self._state, State.IDLE)
 
     async def stop(self) -> None:
         await self._destroy()

@@ -31,10 +31,6 @@ class TemplateEnvironment(Protocol):
 
     async def start(self) -> None: ...
 
-    def freeze(self) -> None: ...
-
-    def thaw(self) -> None: ...
-
     async def stop(self) -> None: ...
 
 
@@ -53,7 +49,7 @@ class _Template:
 
 
 class Templates:
-    """All templates of one worker. A template runs while it is copied only; else it is frozen."""
+    """All templates of one worker."""
 
     def __init__(self, make: MakeEnvironment) -> None:
         self._make = make
@@ -62,8 +58,8 @@ class Templates:
 
     @asynccontextmanager
     async def lend(self, spec: EnvironmentSpec, on_output: OnOutput) -> AsyncIterator[SandboxProcess | None]:
-        """The process to copy, made if there is none; it goes on running within the block. None where copies
-        are impossible: then start as usual.
+        """The process to copy, made if there is none; it is kept within the block. None where copies are
+        impossible: then start as usual.
 
         What init writes goes to `on_output` of whoever asks first. Raises InitFailed.
         """
@@ -76,13 +72,10 @@ class Templates:
             if template.environment is None:
                 yield None
                 return
-            template.environment.thaw()
             yield template.environment.process
         finally:
             template.users -= 1
             template.used = time.monotonic()
-            if template.users == 0 and template.environment is not None:
-                template.environment.freeze()
 
     async def close(self) -> None:
         """Wait for those that are ending; the others belong to the factory."""

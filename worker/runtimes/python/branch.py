@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,11 @@ from ...sandbox.inside.shell import make_shell
 from .child import Child, finish
 from .control import drain, forget_signals, kill, receive, send, tell_started, wake_on_child_exit
 from .function_log import FunctionLog
-from .template import GO, HERE
+from .template import FORK, HERE
 
 QUIET_MS = 2
-SHELLS = 1
-"""Namespaces that are kept ready for the next copy."""
+PREPARED = 1
+"""Copies that wait for their function's next environment to be wanted."""
 SKIPPED_PIDS = 6
 """A copy is process 3 of its own namespace. The template must not have that pid: libraries see by their pid
 that they have been forked, and then renew what must not be the same in two processes."""
@@ -40,22 +41,28 @@ HELLO_BYTES = 4096
 
 
 @dataclass
-class Shell:
-    """Namespaces and control group, waiting for a copy."""
+class Copy:
+    """It gets its `identifier` when somebody asks for it. `pid` is 0 until it is there, and once it ended."""
 
+    line: socket.socket
     init_pid: int
     group: str
+    pid: int = 0
+    identifier: str = ""
 
 
 @dataclass
-class Copy:
-    """From its request on; `pid` is 0 until it is there."""
+class Asked:
+    """A request for a copy, waiting for one."""
 
     identifier: str
-    shell: Shell
-    line: socket.socket
-    pid: int = 0
-    condemned: bool = False
+    message: bytes
+    descriptors: list[int]
+
+    def close(self) -> None:
+        """Nobody needs the descriptors any more."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
 
 
 def grow(isolation: Isolation, log: FunctionLog, control: int, name: str) -> int:
@@ -98,9 +105,12 @@ class Branch:
         self._line: socket.socket | None = None
         self._confinement: Confinement | None = None
         self._limits = CgroupLimits(0, 0)
-        self._shells: list[Shell] = []
-        self._copies: dict[str, Copy] = {}
-        self._arriving: dict[int, Copy] = {}
+        self._copies: list[Copy] = []
+        self._coming: dict[int, Copy] = {}
+        self._waiting: list[Copy] = []
+        self._asked: list[Asked] = []
+        self._was_asked = False
+        self._frozen = False
         self._poller = select.poll()
 
     def serve(self, child_signals: int) -> None:
@@ -108,22 +118,29 @@ class Branch:
         self._poller.register(self._control, select.POLLIN)
         self._poller.register(child_signals, select.POLLIN)
         while True:
-            wanting = bool(self._copies) and self._line is not None and len(self._shells) < SHELLS
-            events = self._poller.poll(QUIET_MS if wanting else None)
+            events = self._poller.poll(QUIET_MS if self._wants_more else None)
             for descriptor, _ in events:
                 if descriptor == child_signals:
                     drain(child_signals)
-                elif descriptor in self._arriving:
-                    self._arrived(self._arriving[descriptor])
+                elif descriptor in self._coming:
+                    self._arrived(self._coming[descriptor])
                 elif descriptor == self._control.fileno() and not self._obey():
                     return
             self._reap()
-            if wanting and not events:
-                self._prepare_one()
+            if self._wants_more and not events:
+                self._was_asked = self._try_to_fork()
+            elif not self._coming and self._was_asked and not self._condemned:
+                self._freeze_template(frozen=True)
+
+    @property
+    def _wants_more(self) -> bool:
+        prepared = len(self._waiting) + len(self._coming)
+        return self._was_asked and self._line is not None and prepared < PREPARED
 
     def end(self) -> None:
         """Kill all that lives here, and wait for it."""
-        self._thaw_all()
+        for group in self._groups:
+            self._thaw(group)
         try:
             os.kill(-1, signal.SIGKILL)
             while True:
@@ -139,10 +156,11 @@ class Branch:
         if received is None:
             return False
         request, message, descriptors = received
+        if request["request"] == "copy":
+            self._ask(Asked(request["identifier"], message, descriptors))
+            return True
         if request["request"] == "start":
             self._start(request, descriptors)
-        elif request["request"] == "copy":
-            self._copy(request, message, descriptors)
         elif request["request"] == "limit_cpu":
             self._limit_cpu(request["group"], request["processors"])
         else:
@@ -191,45 +209,85 @@ class Branch:
         child.prepare(group)
         finish(child.run(request, descriptors, os.getppid(), line))
 
-    def _copy(self, request: dict[str, Any], message: bytes, descriptors: list[int]) -> None:
-        identifier = request["identifier"]
+    def _ask(self, asked: Asked) -> None:
+        """Give it a copy that waits; else as soon as one is there."""
+        self._was_asked = True
+        self._asked.append(asked)
+        if self._waiting:
+            self._give(self._waiting.pop(0))
+        elif len(self._coming) < len(self._asked):
+            self._try_to_fork()
+
+    def _try_to_fork(self) -> bool:
+        """Have the template make another copy. False where it cannot: whoever asked is told why."""
         try:
             if self._line is None:
                 raise OSError("the template has ended")
-            shell = self._shells.pop() if self._shells else self._new_shell()
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            ours.setblocking(False)
-            copy = Copy(identifier, shell, ours)
-            self._copies[identifier] = copy
-            namespaces = os.pidfd_open(shell.init_pid)
-            try:
-                socket.send_fds(self._line, [message], [theirs.fileno(), *descriptors, namespaces])
-            finally:
-                os.close(namespaces)
-                theirs.close()
+            self._fork_copy(self._line)
         except OSError as error:
-            self._tell("failed", identifier, kind="setup", text=f"copy: {error}")
-            return
-        self._arriving[ours.fileno()] = copy
+            self._refuse(str(error))
+            return False
+        return True
+
+    def _fork_copy(self, template: socket.socket) -> None:
+        group = self._new_group()
+        init_pid = self._make_shell(group)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        ours.setblocking(False)
+        copy = Copy(ours, init_pid, group)
+        self._copies.append(copy)
+        self._freeze_template(frozen=False)
+        namespaces = os.pidfd_open(init_pid)
+        try:
+            socket.send_fds(template, [FORK], [theirs.fileno(), namespaces])
+        except OSError:
+            kill(init_pid)
+            raise
+        finally:
+            os.close(namespaces)
+            theirs.close()
+        self._coming[ours.fileno()] = copy
         self._poller.register(ours, select.POLLIN)
 
     def _arrived(self, copy: Copy) -> None:
         """The copy says that it is there, and the kernel who it is; or it could not be made."""
         self._poller.unregister(copy.line)
-        del self._arriving[copy.line.fileno()]
-        with copy.line as line:
-            try:
-                hello, pid = _hello(line)
-                if hello != HERE or pid == 0:
-                    raise OSError(hello.decode(errors="replace") or "the template did not fork")
-                if self._isolation.cgroups is not None:
-                    self._isolation.cgroups.bring(copy.shell.group, pid)
-                copy.pid = pid
-                tell_started(self._control, copy.identifier, copy.shell.group, pid)
-                line.send(GO)
-            except OSError as error:
-                self._tell("failed", copy.identifier, kind="setup", text=f"copy: {error}")
+        del self._coming[copy.line.fileno()]
+        try:
+            hello, pid = _hello(copy.line)
+            if hello != HERE or pid == 0:
+                raise OSError(hello.decode(errors="replace") or "the template did not fork")
+            if self._isolation.cgroups is not None:
+                self._isolation.cgroups.bring(copy.group, pid)
+        except OSError as error:
+            kill(copy.init_pid)
+            self._refuse(str(error))
+            return
+        copy.pid = pid
+        if self._asked:
+            self._give(copy)
+        else:
+            self._waiting.append(copy)
+
+    def _give(self, copy: Copy) -> None:
+        """A copy for the request that has waited longest."""
+        asked = self._asked.pop(0)
+        copy.identifier = asked.identifier
+        tell_started(self._control, copy.identifier, copy.group, copy.pid)
+        try:
+            with copy.line:
+                socket.send_fds(copy.line, [asked.message], asked.descriptors)
+        except OSError as error:
+            self._tell("failed", copy.identifier, kind="setup", text=f"copy: {error}")
+        finally:
+            asked.close()
+
+    def _refuse(self, reason: str) -> None:
+        if self._asked:
+            asked = self._asked.pop(0)
+            asked.close()
+            self._tell("failed", asked.identifier, kind="setup", text=f"copy: {reason}")
 
     def _new_group(self) -> str:
         group = f"{self._name}-{next(self._numbers)}"
@@ -239,21 +297,21 @@ class Branch:
         self._groups.append(group)
         return group
 
-    def _new_shell(self) -> Shell:
+    def _make_shell(self, group: str) -> int:
         assert self._confinement is not None
-        group = self._new_group()
         trees = self._open_trees()
         try:
-            return Shell(make_shell(self._isolation, self._confinement, group, trees), group)
+            return make_shell(self._isolation, self._confinement, group, trees)
         finally:
             for tree in trees:
                 os.close(tree)
 
-    def _prepare_one(self) -> None:
-        try:
-            self._shells.append(self._new_shell())
-        except OSError:
-            return  # the next copy says why
+    def _freeze_template(self, *, frozen: bool) -> None:
+        """It runs while it is forked only."""
+        if frozen != self._frozen and self._isolation.cgroups is not None:
+            self._frozen = frozen
+            with suppress(OSError):
+                self._isolation.cgroups.freeze(self._template[2], frozen=frozen)
 
     def _open_trees(self) -> list[int]:
         assert self._confinement is not None
@@ -269,23 +327,25 @@ class Branch:
 
     def _condemn(self, identifier: str) -> None:
         if identifier == self._template[0]:
-            self._thaw(self._template[2])
             self._end_template()
             return
-        copy = self._copies.get(identifier)
-        if copy is None:
-            self._tell("gone", identifier)
-            return
-        copy.condemned = True
-        self._thaw(copy.shell.group)
-        if copy.pid:
-            kill(copy.pid)
-        kill(copy.shell.init_pid)
+        for copy in self._copies:
+            if copy.identifier == identifier:
+                self._thaw(copy.group)
+                if copy.pid:
+                    kill(copy.pid)
+                kill(copy.init_pid)
+                return
+        for asked in [each for each in self._asked if each.identifier == identifier]:
+            self._asked.remove(asked)
+            asked.close()
+        self._tell("gone", identifier)
 
     def _end_template(self) -> None:
         """Its children, if it has any, live until the branch ends."""
         identifier, pid, _ = self._template
         self._condemned = True
+        self._freeze_template(frozen=False)
         if pid:
             kill(pid)
         else:
@@ -298,10 +358,6 @@ class Branch:
                 self._isolation.cgroups.freeze(group, frozen=False)
             except OSError:
                 return
-
-    def _thaw_all(self) -> None:
-        for group in self._groups:
-            self._thaw(group)
 
     def _reap(self) -> None:
         while True:
@@ -322,24 +378,28 @@ class Branch:
             if self._condemned:
                 self._tell("gone", identifier)
             return
-        for copy in list(self._copies.values()):
+        for copy in list(self._copies):
             if pid == copy.pid:
                 copy.pid = 0
-                self._tell("exited", copy.identifier, code=code)
-            elif pid == copy.shell.init_pid:
+                if copy.identifier:
+                    self._tell("exited", copy.identifier, code=code)
+                else:
+                    kill(copy.init_pid)
+            elif pid == copy.init_pid:
                 self._bury(copy)
 
     def _bury(self, copy: Copy) -> None:
         """Its namespace is empty."""
-        del self._copies[copy.identifier]
-        if copy.line.fileno() in self._arriving:
+        self._copies.remove(copy)
+        self._waiting = [each for each in self._waiting if each is not copy]
+        if self._coming.pop(copy.line.fileno(), None) is not None:
             self._poller.unregister(copy.line)
-            del self._arriving[copy.line.fileno()]
-            copy.line.close()
-        self._groups.remove(copy.shell.group)
+        copy.line.close()
+        self._groups.remove(copy.group)
         if self._isolation.cgroups is not None:
-            self._isolation.cgroups.remove(copy.shell.group)
-        self._tell("gone", copy.identifier)
+            self._isolation.cgroups.remove(copy.group)
+        if copy.identifier:
+            self._tell("gone", copy.identifier)
 
     def _tell(self, event: str, identifier: str, **members: Any) -> None:
         send(self._control, event, identifier=identifier, **members)

@@ -28,8 +28,8 @@ LINE_DESCRIPTOR = 4
 CHANNEL_DESCRIPTOR = 3
 NOT_COPYABLE = "SnapStart.NotCopyable"
 """Error type of a template that says why copies of it would not be like itself."""
+FORK = b"fork"
 HERE = b"here"
-GO = b"go"
 
 
 class Template:
@@ -66,7 +66,7 @@ class Template:
         return self._loop.serve(handler)
 
     def _become_copy(self) -> bool:
-        """Returns in each copy, as soon as it may go on; False in the template, at its end."""
+        """Returns in each copy, as soon as it is wanted; False in the template, at its end."""
         while True:
             try:
                 message, descriptors, _, _ = socket.recv_fds(self._line, MESSAGE_BYTES, MAX_DESCRIPTORS)
@@ -76,38 +76,44 @@ class Template:
                 return False
             child = os.fork()
             if child == 0:
-                self._enter(json.loads(message), list(descriptors))
+                self._line.close()
+                self._enter(*descriptors)
                 return True
             for descriptor in descriptors:
                 os.close(descriptor)
             os.waitpid(child, 0)
 
-    def _enter(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        line_descriptor, output, channel, namespaces = descriptors
-        self._line.close()
+    def _enter(self, line_descriptor: int, namespaces: int) -> None:
         line = socket.socket(fileno=line_descriptor)
         scratch = os.open(SCRATCH, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             enter_shell(self._isolation, namespaces)
+            os.close(namespaces)
             if os.fork():
                 os._exit(0)  # only a child is in the new pid namespace
             os.chdir(self._task_root)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.dup2(channel, CHANNEL_DESCRIPTOR, inheritable=False)
         except OSError as error:
             line.send(str(error).encode())
             os._exit(1)
-        os.environ["AWS_LAMBDA_RUNTIME_API"] = request["runtime_api"]
-        line.send(HERE)
-        if line.recv(len(GO)) != GO:
-            os._exit(1)
+        with line:
+            line.send(HERE)
+            message, descriptors, _, _ = socket.recv_fds(line, MESSAGE_BYTES, MAX_DESCRIPTORS)
+        if not message:
+            os._exit(0)
         # From here on what it takes counts as the copy's.
-        line.close()
+        _take(json.loads(message), *descriptors)
         _bring_along(scratch)
-        for descriptor in (output, channel, namespaces, scratch):
-            os.close(descriptor)
+        os.close(scratch)
         restrict_copy(self._isolation)
+
+
+def _take(request: dict[str, Any], output: int, channel: int) -> None:
+    os.environ["AWS_LAMBDA_RUNTIME_API"] = request["runtime_api"]
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(channel, CHANNEL_DESCRIPTOR, inheritable=False)
+    os.close(output)
+    os.close(channel)
 
 
 def _bring_along(scratch: int) -> None:
