@@ -6,10 +6,12 @@ from importlib.metadata import distribution
 
 
 def files_of(*distributions: str) -> dict[str, bytes]:
-    """The Python files of some distributions, by their paths in a zip."""
+    """Python files, compiled modules and data of some distributions, by their paths in a zip; their names and
+    versions, too."""
     found: dict[str, bytes] = {}
     for name in distributions:
         for file in distribution(name).files or ():
-            if file.suffix == ".py" and ".." not in file.parts:
+            wanted = file.suffix in (".py", ".so", ".json") or file.name in ("METADATA", "entry_points.txt")
+            if wanted and ".." not in file.parts:
                 found[str(file)] = file.read_binary()
     return found

@@ -84,9 +84,9 @@ class ProcessEnvironmentFactory:
     def create(
         self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]
     ) -> ProcessEnvironment:
-        # Extensions are processes beside the function's, wrappers before it: copies would not have them.
-        whole = not external_names(spec) and not exec_wrapper(spec)
-        copied = spec.snap_start and self._sandbox.copies and whole
+        # Extensions are processes beside the function's, a wrapper starts it: copies would not have them.
+        alone = not external_names(spec) and not exec_wrapper(spec)
+        copied = spec.snap_start and self._sandbox.copies and alone
         return self._create(spec, on_output, on_gone, self._templates if copied else None)
 
     def _create_template(
