@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.deployment_packages import package, python_package
+from tests.faults.neighbourhood import NEIGHBOUR, Answer, attacked, outcome
 from tests.live_system import LiveSystem
-from tests.neighbour import CALM_CALLS, LEAST_CALLS, TRIES, is_undisturbed, p99
-
-Answer = tuple[str, Any]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the strongest level needs root")
 
 HOSTILE = Path(__file__).parent / "functions" / "hostile.py"
-NEIGHBOUR = b"def handler(event, context):\n    return event\n"
 HANG = b"import time\ntime.sleep(600)\n"
 
 
@@ -42,51 +36,8 @@ def system(redis_executable: str) -> Iterator[LiveSystem]:
     shutil.rmtree(directory)
 
 
-class Neighbour:
-    """Calls the neighbour one after another; every answer must be right."""
-
-    def __init__(self, system: LiveSystem) -> None:
-        self._client = system.client
-
-    def calm(self) -> list[float]:
-        return [self._call() for _ in range(CALM_CALLS)]
-
-    def during(self, attack: Callable[[], Answer]) -> tuple[Answer, list[float]]:
-        seconds: list[float] = []
-        with ThreadPoolExecutor(1) as attacker:
-            attacking = attacker.submit(attack)
-            while not attacking.done() or len(seconds) < LEAST_CALLS:
-                seconds.append(self._call())
-        return attacking.result(), seconds
-
-    def _call(self) -> float:
-        started = time.perf_counter()
-        answer = self._client.invoke(FunctionName="neighbour", Payload=b'"well"')
-        assert answer["Payload"].read() == b'"well"'
-        return time.perf_counter() - started
-
-
 def attack(system: LiveSystem, do: str, function: str = "hostile", **event: Any) -> Answer:
-    """The error's type and message, or an empty string and the result. A neighbour must not notice, and the
-    worker must be the same afterwards."""
-    workers, found = system.pids("worker"), list[str]()
-    neighbour = Neighbour(system)
-    for _ in range(TRIES):
-        calm = neighbour.calm()
-        answer, during = neighbour.during(partial(_attack, system, function, {"do": do, **event}))
-        assert system.pids("worker") == workers
-        if is_undisturbed(calm, during):
-            return answer
-        found.append(f"{p99(calm) * 1000:.1f} ms, then {p99(during) * 1000:.1f} ms")
-    raise AssertionError(f"{do} slows its neighbour's p99 down: {found}")
-
-
-def _attack(system: LiveSystem, function: str, event: Any) -> Answer:
-    answer = system.client.invoke(FunctionName=function, Payload=json.dumps(event))
-    document = json.loads(answer["Payload"].read())
-    if "FunctionError" not in answer:
-        return "", document
-    return document["errorType"], document["errorMessage"]
+    return attacked(system, function, {"do": do, **event})
 
 
 TIMED_OUT = "Task timed out after 3.00 seconds"
@@ -136,9 +87,9 @@ class TestAttacks:
 
     def test_threads_sleep_between_invocations(self, system: LiveSystem) -> None:
         event = {"do": "tick"}
-        _, before = _attack(system, "hostile", {**event, "start": True})
+        _, before = outcome(system, "hostile", {**event, "start": True})
         time.sleep(1)
-        error_type, after = _attack(system, "hostile", event)
+        error_type, after = outcome(system, "hostile", event)
         assert error_type == ""
         assert after - before < 500, "a thousand ticks fit into the second"
 

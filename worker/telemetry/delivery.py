@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
@@ -14,6 +15,7 @@ Connect = Callable[[int], Awaitable[socket.socket]]
 """A connection to a port of the environment's loopback. Raises OSError."""
 
 MOST_ANSWER_BYTES = 65_536
+STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 
 
 class NotDelivered(Exception):
@@ -53,7 +55,7 @@ class HttpSender:
         )
         try:
             status = await self._exchange(head.encode() + body)
-        except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise NotDelivered(str(error)) from error
         if not 200 <= status < 300:
             raise NotDelivered(f"the listener answered {status}")
@@ -64,9 +66,11 @@ class HttpSender:
         try:
             writer.write(request)
             await writer.drain()
-            status = int((await reader.readuntil(b"\r\n")).split()[1])
+            first = STATUS_LINE.match(await reader.readuntil(b"\r\n"))
+            if first is None:
+                raise NotDelivered("the listener does not speak HTTP")
             await reader.read(MOST_ANSWER_BYTES)
-            return status
+            return int(first[1])
         finally:
             writer.close()
 
