@@ -32,7 +32,7 @@ from .kernel import (
 )
 from .network import LOOPBACK, pass_listener_on, raise_loopback
 from .own_loopback import api_address
-from .root import LAYERS, RUNTIME, SCRATCH, SETTINGS, SYSTEM, TASK_ROOT, mount_scratch
+from .root import LAYERS, RUNTIME, SCRATCH, SYSTEM, TASK_ROOT, mount_scratch, settings
 from .user_namespace import close_user_namespace
 
 FILE_MODE_MASK = 0o022
@@ -187,11 +187,11 @@ def _paths(isolation: Isolation, confinement: Confinement) -> tuple[list[str], l
     """What Landlock lets it read, and write."""
     if isolation.root_namespace >= 0:
         return _inside_own_root(isolation)
-    settings = ["/etc/" + name for name in (*SETTINGS, "passwd", "group")]
+    readable_settings = ["/etc/" + name for name in (*settings(), "passwd", "group")]
     seen = [TASK_ROOT, LAYERS, RUNTIME] if confinement.mounts else []
     readable = [
         *SYSTEM,
-        *settings,
+        *readable_settings,
         *isolation.prefixes,
         *confinement.readable,
         *seen,

@@ -148,9 +148,13 @@ def _show(kernel: Kernel, site: str, path: str) -> None:
     kernel.attach(kernel.copy_tree(path, MS_RDONLY | MS_NOSUID | MS_NODEV), site + path)
 
 
+def settings() -> list[str]:
+    """Names in /etc: SETTINGS, and where Debian keeps those of each version of Java."""
+    return [*SETTINGS, *sorted(name for name in os.listdir("/etc") if name.startswith("java"))]
+
+
 def _settings(kernel: Kernel, site: str) -> None:
-    names = [*SETTINGS, *(name for name in os.listdir("/etc") if name.startswith("java"))]
-    for name in names:
+    for name in settings():
         path = "/etc/" + name
         if os.path.isdir(path):
             _show(kernel, site, path)
