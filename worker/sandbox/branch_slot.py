@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from worker.sandbox.inside.cgroups import Cgroups
 from worker.sandbox.interface import SandboxUnavailable
@@ -28,7 +27,6 @@ class BranchSlot:
         self._on_event = on_event
         self._on_lost = on_lost
         self._connection: BranchConnection | None = None
-        self._asking: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
 
     @property
@@ -56,17 +54,6 @@ class BranchSlot:
         if self._connection is None:
             raise SandboxUnavailable("the branch has ended")
         return self._connection
-
-    def ask(self, request: Mapping[str, Any]) -> None:
-        """Send a request that nobody waits for; a branch that is gone is none the worse."""
-        task = asyncio.create_task(self._ask(request), name="ask branch")
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-
-    async def _ask(self, request: Mapping[str, Any]) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(ConnectionError):
-                await self._connection.send(request)
 
     async def close(self) -> None:
         """End it and everything in it; returns when nothing is left. Idempotent."""

@@ -75,10 +75,11 @@ class ZygoteProcess:
             on_exit(self._exit_code)
 
     def initialized(self) -> None:
-        """Have the zygote set the processor's limit, when it comes to it."""
+        """Set the processor's limit."""
         if self.processors and self._group and self.slot.cgroups is not None:
-            request = {"request": "limit_cpu", "group": self._group, "processors": self.processors}
-            self.slot.ask(request)
+            # What has ended meanwhile is reported by the zygote.
+            with contextlib.suppress(OSError):
+                self.slot.cgroups.limit_cpu(self._group, self.processors)
 
     def signal(self, number: int) -> None:
         """To the main process."""

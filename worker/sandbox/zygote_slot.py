@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -48,7 +47,6 @@ class ZygoteSlot:
         self._launching = asyncio.Lock()
         self._closed = False
         self._burials: set[asyncio.Task[None]] = set()
-        self._asking: set[asyncio.Task[None]] = set()
 
     @property
     def zygote_pid(self) -> int:
@@ -62,17 +60,6 @@ class ZygoteSlot:
         async with self._launching:
             return self._connection or await self._launch()
 
-    def ask(self, request: Mapping[str, Any]) -> None:
-        """Send a request that nobody waits for; a zygote that is gone or going is none the worse."""
-        task = asyncio.create_task(self._ask(request), name="ask zygote")
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-
-    async def _ask(self, request: Mapping[str, Any]) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(ConnectionError):
-                await self._connection.send(request)
-
     async def close(self) -> None:
         """End the zygote and all that it forked. Idempotent."""
         self._closed = True
@@ -80,7 +67,7 @@ class ZygoteSlot:
             connection, self._connection = self._connection, None
             if connection is not None:
                 await connection.close()
-            await asyncio.gather(*self._burials, *self._asking)
+            await asyncio.gather(*self._burials)
             block, self.block = self.block, None
             if block is not None:
                 block.close()

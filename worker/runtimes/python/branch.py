@@ -5,7 +5,7 @@ of it dies with the branch. The branch itself never runs function code, and make
 and the control group that the template has no right to make. Copies live on when the template has died.
 
 Requests of its worker: `start` (as the zygote's; becomes the template), `copy` (identifier; descriptors:
-output, channel), `limit_cpu`, `kill`. Events: `ready`, `started`, `failed`, `exited`, `gone`.
+output, channel), `kill`. Events: `ready`, `started`, `failed`, `exited`, `gone`.
 """
 
 from __future__ import annotations
@@ -161,8 +161,6 @@ class Branch:
             return True
         if request["request"] == "start":
             self._start(request, descriptors)
-        elif request["request"] == "limit_cpu":
-            self._limit_cpu(request["group"], request["processors"])
         else:
             self._condemn(request["identifier"])
         for descriptor in descriptors:
@@ -317,13 +315,6 @@ class Branch:
         assert self._confinement is not None
         attributes = MS_RDONLY | MS_NOSUID | MS_NODEV
         return [self._isolation.kernel.copy_tree(source, attributes) for source, _ in self._confinement.trees]
-
-    def _limit_cpu(self, group: str, processors: float) -> None:
-        try:
-            if self._isolation.cgroups is not None:
-                self._isolation.cgroups.limit_cpu(group, processors)
-        except FileNotFoundError:
-            return  # it has ended meanwhile
 
     def _condemn(self, identifier: str) -> None:
         if identifier == self._template[0]:

@@ -7,7 +7,7 @@ with it, taking every environment along. Function code never runs in it. It keep
 Requests: `start` (identifier, confinement, command, handler, variables, ...; descriptors: output pipe,
 then the channel, the Runtime API's line, a generic process's two ends, if any), `furnish` (identifier,
 limits, furnishing; descriptors: the Runtime API's line, if any): a generic process gets what is a
-function's; `limit_cpu` (group, processors), `kill` (remains).
+function's; `kill` (remains).
 Events: `ready` or `unavailable`, `started`, `failed`, `furnished` or `unfurnished`, `exited`, `gone`.
 """
 
@@ -32,6 +32,7 @@ from ...sandbox.inside.isolation import Isolation, set_up
 from ...sandbox.inside.kernel import MS_NODEV, MS_NOSUID, MS_RDONLY, PR_SET_CHILD_SUBREAPER, Kernel
 from ...sandbox.inside.probe import can_confine
 from ...sandbox.inside.trial import try_out
+from .background import Background
 from .branch import grow
 from .child import Child, finish
 from .control import (
@@ -76,6 +77,7 @@ class Zygote:
         self._isolation = isolation
         self._log = log
         self._prepared = prepared
+        self._background = Background(isolation.level)
         self.pid = os.getpid()
         self._numbers = itertools.count(1)
         self._stems: list[Stem] = []
@@ -115,8 +117,6 @@ class Zygote:
         request, message, descriptors = received
         if request["request"] == "start":
             self._start(request, message, descriptors)
-        elif request["request"] == "limit_cpu":
-            self._limit_cpu(request["group"], request["processors"])
         elif request["request"] == "branch":
             self._grow_branch(descriptors[0])
         elif request["request"] == "furnish":
@@ -137,7 +137,9 @@ class Zygote:
 
     def _prepare_one(self) -> None:
         try:
-            self._stems.append(self._fork_stem(rehearsed=True))
+            stem = self._fork_stem(rehearsed=True)
+            self._background.send(stem.pid)
+            self._stems.append(stem)
         except OSError:
             # The next start says why.
             self._prepared = 0
@@ -146,7 +148,7 @@ class Zygote:
         self._asked = True
         try:
             # The child leaves from within this call as well: nothing around it may insist on cleaning up.
-            stem = self._stems.pop(0) if self._stems else self._fork_stem()
+            stem = self._take_stem()
             self._assign(stem, request, message, descriptors)
         except OSError as error:
             self._tell("failed", request["identifier"], kind="setup", text=str(error))
@@ -154,6 +156,13 @@ class Zygote:
             self._note(request, stem)
         for descriptor in descriptors:
             os.close(descriptor)
+
+    def _take_stem(self) -> Stem:
+        if not self._stems:
+            return self._fork_stem()
+        stem = self._stems.pop(0)
+        self._background.recall(stem.pid)
+        return stem
 
     def _assign(self, stem: Stem, request: dict[str, Any], message: bytes, descriptors: list[int]) -> None:
         trees: list[int] = []
@@ -239,13 +248,6 @@ class Zygote:
             self._tell("furnished", identifier)
         for descriptor in [*descriptors, *trees]:
             os.close(descriptor)
-
-    def _limit_cpu(self, group: str, processors: float) -> None:
-        try:
-            if self._isolation.cgroups is not None:
-                self._isolation.cgroups.limit_cpu(group, processors)
-        except FileNotFoundError:
-            return  # it has ended meanwhile
 
     def _condemn(self, described: Remains) -> None:
         """Kill an environment; the worker describes it, for it may be one of a zygote that has died."""
