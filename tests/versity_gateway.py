@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
+
+from tests.web_server import WebServer
 
 MODULE = "github.com/versity/versitygw/cmd/versitygw"
 VERSION = "v1.7.0"
@@ -42,51 +43,32 @@ def build() -> Path | str:
     return program
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class VersityGateway(WebServer):
+    """One gateway over folders of `directory`."""
 
+    name = "versitygw"
 
-class VersityGateway:
-    """One gateway over `directory`; `start` when the webhook can answer."""
+    webhook_url = ""
+    """Where its events go; must answer at the start."""
 
     def __init__(self, program: Path, directory: Path) -> None:
+        super().__init__(directory)
         self._program = program
-        self._log = directory / "versitygw.log"
-        self._port = free_port()
         self.root = directory / "buckets"
         self._attributes = directory / "attributes"
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, webhook_url: str) -> None:
+    def command(self) -> Sequence[str]:
         self.root.mkdir(exist_ok=True)
         self._attributes.mkdir(exist_ok=True)
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._program, "posix", "--sidecar", self._attributes, self.root],
-                stdout=log,
-                stderr=log,
-                env={
-                    **os.environ,
-                    "ROOT_ACCESS_KEY": ACCESS_KEY,
-                    "ROOT_SECRET_KEY": SECRET_KEY,
-                    "VGW_PORT": f"127.0.0.1:{self._port}",
-                    "VGW_EVENT_WEBHOOK_URL": webhook_url,
-                },
-            )
-        deadline = time.monotonic() + 20
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"versitygw did not start: {self._log.read_text()}")
-            time.sleep(0.02)
+        return [str(self._program), "posix", "--sidecar", str(self._attributes), str(self.root)]
 
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    def variables(self) -> Mapping[str, str]:
+        return {
+            "ROOT_ACCESS_KEY": ACCESS_KEY,
+            "ROOT_SECRET_KEY": SECRET_KEY,
+            "VGW_PORT": f"127.0.0.1:{self.port}",
+            "VGW_EVENT_WEBHOOK_URL": self.webhook_url,
+        }
 
     def client(self) -> Any:
         return boto3.client(
@@ -97,10 +79,3 @@ class VersityGateway:
             aws_secret_access_key=SECRET_KEY,
             config=Config(s3={"addressing_style": "path"}),
         )
-
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
-        except OSError:
-            return False
-        return True

@@ -86,7 +86,8 @@ def test_every_change_runs_once_whether_pushed_scanned_or_both(
     watched = Watched(system)
     trigger = watched.add_trigger(store)  # the store is not even there
     token = trigger["settings"]["token"]
-    store.start(f"{system.url}/lightswitch/hooks/object-store/{trigger['id']}?token={token}")
+    store.webhook_url = f"{system.url}/lightswitch/hooks/object-store/{trigger['id']}?token={token}"
+    store.start()
     s3 = store.client()
     s3.create_bucket(Bucket="photos")
 
@@ -127,7 +128,8 @@ def test_outages_of_the_store_and_of_us_lose_nothing(system: LiveSystem, store: 
     watched = Watched(system)
     trigger = watched.add_trigger(store)
     webhook = f"{system.url}/lightswitch/hooks/object-store/{trigger['id']}?token={'wrong' * 5}"
-    store.start(webhook)  # every push is refused: only scans tell
+    store.webhook_url = webhook  # every push is refused: only scans tell
+    store.start()
     s3 = store.client()
     s3.create_bucket(Bucket="photos")
     s3.put_object(Bucket="photos", Key="first", Body=b"1")
@@ -140,7 +142,7 @@ def test_outages_of_the_store_and_of_us_lose_nothing(system: LiveSystem, store: 
         if status.get("state") == "failing":
             break
     assert "cannot list bucket photos" in status["last_result"]
-    store.start(webhook)
+    store.start()
     watched.until("while it was away")
 
     for name in ("a", "b", "c"):

@@ -12,9 +12,10 @@ import pytest
 
 from broker.errors import RecursiveLoop, Throttled
 from broker.lineage import MOST_RUNS, counted, is_recursive
-from tests.elasticmq.server import ElasticMq, Unavailable
+from tests.elasticmq.server import ElasticMq
 from tests.integration.triggers.queue_workbench import FUNCTION, FunctionError, QueueServer, serving
 from tests.waiting import until
+from tests.web_server import Unavailable
 
 QUICK = {"VisibilityTimeout": "1"}
 

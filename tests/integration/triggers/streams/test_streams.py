@@ -25,10 +25,11 @@ from broker.settings import Settings
 from broker.trigger_store.memory_store import MemoryTriggerStore
 from broker.trigger_store.model import TriggerRecord
 from tests.door import Door
-from tests.dynamodb_local import DynamoDBLocal, NotAvailable, find_libraries
+from tests.dynamodb_local import DynamoDBLocal
 from tests.integration.triggers.streams.functions import Function, ids
 from tests.s3_server import S3Server
 from tests.waiting import until, until_async
+from tests.web_server import Unavailable
 from triggers.aws_calls.client import Clients
 from triggers.event_source_mapping.settings import MappingSettings
 from triggers.event_source_mapping.streams.reader import read_stream
@@ -533,12 +534,11 @@ async def test_a_record_reaches_the_function_soon_after_it_was_written(
 
 @pytest.fixture(scope="session")
 def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBLocal]:
+    server = DynamoDBLocal(tmp_path_factory.mktemp("dynamodb-local"))
     try:
-        libraries = find_libraries()
-    except NotAvailable as error:
-        pytest.skip(str(error))
-    server = DynamoDBLocal(libraries, tmp_path_factory.mktemp("dynamodb-local"))
-    server.start()
+        server.start()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
     yield server
     server.stop()
 
