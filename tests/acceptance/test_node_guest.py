@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.download_cache import download_cache
-from tests.acceptance.functions import attempts, call, failing_call, signed_get
+from tests.acceptance.functions import call, failing_call
 from tests.deployment_packages import package
+from tests.guest_runtimes import add_runtime
 from tests.live_system import LiveSystem
 from worker.runtimes.official.interface import CannotInstall
 from worker.runtimes.official.node import NODE_CLIENTS
-from worker.runtimes.official.table import install
 
 pytestmark = pytest.mark.timeout(600)
 """The first run installs the clients, which are compiled, and two interpreters."""
@@ -42,37 +40,17 @@ RUNTIMES = [client.runtime for client in NODE_CLIENTS]
 
 
 @pytest.fixture(scope="module")
-def clients() -> Path:
-    """A directory with every runtime that can be had here."""
-    directory = download_cache("runtimes")
-    for runtime in RUNTIMES:
-        try:
-            install(runtime, directory)
-        except CannotInstall as error:
-            pytest.skip(str(error))
-    return directory
-
-
-@pytest.fixture(scope="module")
-def system(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
-    """All runtimes but the first are added while it runs."""
-    data_dir = tmp_path_factory.mktemp("node") / "data"
-    (data_dir / "runtimes").mkdir(parents=True)
-    with LiveSystem(data_dir) as running:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
+    """All runtimes are added while it runs."""
+    with LiveSystem(tmp_path_factory.mktemp("node") / "data") as running:
         with pytest.raises(running.client.exceptions.InvalidParameterValueException, match="enum value set"):
             deploy(running, "too-early", RUNTIMES[0], {"app.js": COMMON_JS})
         for runtime in RUNTIMES:
-            (data_dir / "runtimes" / runtime).symlink_to(clients / runtime)
-        until_offered(running, RUNTIMES[-1])
+            try:
+                add_runtime(running, runtime)
+            except CannotInstall as error:
+                pytest.skip(str(error))
         yield running
-
-
-def until_offered(system: LiveSystem, runtime: str) -> None:
-    """Workers notice by themselves what was added."""
-    for _ in attempts(f"{runtime} to be offered"):
-        workers = signed_get(system, "/lightswitch/v1/workers")["workers"]
-        if all(runtime in worker["runtimes"] for worker in workers):
-            return
 
 
 @pytest.fixture(params=RUNTIMES)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from deploy.credentials import Credentials
 from deploy.endpoint import Endpoint
@@ -72,10 +73,10 @@ class System:
         self.callers = callers
         self._deployed: set[str] = set()
 
-    def deploy_many(self, names: Iterable[str], package: bytes) -> None:
-        """Create several functions, a few at a time."""
+    def deploy_many(self, names: Iterable[str], package: bytes, **more: Any) -> None:
+        """Create several functions, a few at a time; `more` goes to `LiveSystem.deploy`."""
         with ThreadPoolExecutor(8) as pool:
-            for deployed in [pool.submit(self.live.deploy, name, package) for name in names]:
+            for deployed in [pool.submit(self.live.deploy, name, package, **more) for name in names]:
                 deployed.result()
 
     def need_echo(self) -> str:

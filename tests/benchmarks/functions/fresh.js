@@ -1,0 +1,3 @@
+let runs = 0;
+
+exports.handler = async () => ({ runs: ++runs });
