@@ -10,6 +10,9 @@ import msgspec
 
 from broker.container_image.errors import ImageRefused
 
+MOST_RUN_BYTES = 64 << 10
+"""What a process may be started with, besides the function's own variables."""
+
 ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 """Lambda's names and those of images."""
 
@@ -71,6 +74,18 @@ def check_platform(settings: ImageSettings, architecture: str) -> None:
         raise ImageRefused(
             f"the image is for {settings.architecture}, but the function's architecture is {architecture}"
             f" ({wanted}); set Architectures, or give an image for {wanted}"
+        )
+
+
+def check_run(run: RunSettings) -> None:
+    """Raises ImageRefused where no process could be started so."""
+    said = [*(run.entrypoint or ()), *(run.cmd or ()), *(run.env or ()), run.working_dir]
+    if any("\0" in each for each in said):
+        raise ImageRefused("the image's Entrypoint, Cmd, Env or WorkingDir has a NUL character")
+    size = sum(len(each.encode()) + 1 for each in said)
+    if size > MOST_RUN_BYTES:
+        raise ImageRefused(
+            f"the image's Entrypoint, Cmd, Env and WorkingDir have {size} bytes, more than {MOST_RUN_BYTES}"
         )
 
 

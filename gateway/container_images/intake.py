@@ -14,7 +14,7 @@ from broker.container_image.errors import ImageRefused
 from broker.container_image.layer_archive import Budget, Reader, entries, uncompressed
 from broker.registry.model import Image
 from gateway.container_images.docker_archive import find_in_archive
-from gateway.container_images.found_image import FoundImage, LayerSource
+from gateway.container_images.found_image import FoundImage, LayerSource, check_run
 from gateway.container_images.image_files import digest_of, opened
 from gateway.container_images.image_uri import ImageReference, parse
 from gateway.container_images.oci_layout import find_in_layout
@@ -50,6 +50,7 @@ class ImageIntake:
     def _checked(self, stack: ExitStack, reference: ImageReference, architecture: str) -> FoundImage:
         try:
             found = stack.enter_context(self._found(reference, architecture))
+            check_run(found.settings.run)
             check_layers(found.layers)
         except OSError as error:
             raise ImageRefused(f"{reference.path} cannot be read: {error}") from error
@@ -113,5 +114,5 @@ def _described(uri: str, reference: ImageReference, found: FoundImage) -> Image:
         entry_point=tuple(run.entrypoint or ()),
         command=tuple(run.cmd or ()),
         working_directory=run.working_dir,
-        environment=dict(pair.split("=", 1) for pair in run.env or () if "=" in pair),
+        environment=dict(pair.split("=", 1) for pair in run.env or () if pair.find("=") > 0),
     )

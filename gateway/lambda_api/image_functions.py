@@ -7,6 +7,7 @@ from typing import Any
 
 from broker.container_image.errors import ImageRefused
 from broker.registry.model import FunctionConfig, ImageConfig
+from gateway.container_images.found_image import MOST_RUN_BYTES
 from gateway.lambda_api.context import Context
 from gateway.lambda_api.errors import invalid_parameter
 
@@ -57,12 +58,17 @@ def check_zip_settings(request: Mapping[str, Any]) -> None:
 
 
 def image_config_of(config: Mapping[str, Any]) -> ImageConfig | None:
-    """A request's ImageConfig; None where it says nothing."""
+    """A request's ImageConfig; None where it says nothing. Raises ApiError."""
     chosen = ImageConfig(
         entry_point=tuple(config.get("EntryPoint", ())),
         command=tuple(config.get("Command", ())),
         working_directory=config.get("WorkingDirectory", ""),
     )
+    said = (*chosen.entry_point, *chosen.command, chosen.working_directory)
+    if any("\0" in each for each in said) or sum(len(each.encode()) + 1 for each in said) > MOST_RUN_BYTES:
+        raise invalid_parameter(
+            f"ImageConfig must be without NUL characters and have at most {MOST_RUN_BYTES} bytes in all."
+        )
     return chosen if chosen != ImageConfig() else None
 
 

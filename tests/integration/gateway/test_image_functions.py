@@ -97,6 +97,8 @@ def test_how_an_image_is_run_can_be_changed_and_taken_back(
         ({"Code": {"ZipFile": zipped()}}, "Please provide ImageUri"),
         ({"Code": {"ImageUri": "public.ecr.aws/lambda/python:3.12"}}, "cannot be pulled from a registry"),
         ({"Code": {"ImageUri": "dir:/"}}, "not below a directory that images may come from"),
+        ({"ImageConfig": {"Command": ["a\0b"]}}, "without NUL characters"),
+        ({"ImageConfig": {"EntryPoint": ["x" * 70_000]}}, "at most 65536 bytes"),
         ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "SnapStart"),
         ({"Architectures": ["arm64"]}, "set Architectures"),
     ],

@@ -11,7 +11,9 @@ from typing import IO
 
 import pytest
 
+from broker.code_store import CodeStore
 from broker.container_image.errors import ImageRefused
+from broker.settings import Settings
 from gateway.container_images.image_uri import parse
 from gateway.container_images.intake import ImageIntake
 from tests.container_images import LayoutBuilder, Member, layer, packed, saved
@@ -146,6 +148,29 @@ async def test_a_layer_must_hold_what_the_configuration_names(
     digest = hashlib.sha256(text).hexdigest()
     layout.blob(digest).write_bytes(text)
     assert "holds another archive" in await refusal(intake, f"oci:{layout.path}@sha256:{digest}")
+
+
+@pytest.mark.parametrize(
+    ("run", "text"),
+    [({"Cmd": ["a\0b"]}, "NUL"), ({"Env": ["A=\0"]}, "NUL"), ({"Env": ["A=" + "x" * 65_536]}, "bytes, more")],
+)
+async def test_what_no_process_could_be_started_with_is_refused(
+    intake: ImageIntake, layout: LayoutBuilder, run: dict[str, list[str]], text: str
+) -> None:
+    layout.add(LAYERS, run)
+    assert text in await refusal(intake, f"oci:{layout.path}")
+
+
+async def test_layers_of_an_archive_reach_the_real_store(
+    layout: LayoutBuilder, images: Path, tmp_path: Path
+) -> None:
+    layout.add([layer(Member("app", bytes(9_000_000), 0o755))], RUN, compressed=False)
+    url = f"file://{tmp_path}/code"
+    store = CodeStore(Settings(redis_url="", data_dir=tmp_path, code_store_url=url))
+    archive = packed(layout.path, images / "layout.tar")
+    image = await ImageIntake(store, [images], tmp_path).take(f"oci:{archive}", "x86_64")
+    await store.fetch_layer(image.layers[0], tmp_path / "fetched")
+    assert (tmp_path / "fetched").stat().st_size > 9_000_000
 
 
 async def test_links_of_a_layout_do_not_lead_out(
