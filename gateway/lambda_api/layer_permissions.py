@@ -19,7 +19,7 @@ from gateway.lambda_api.configuration import new_revision
 from gateway.lambda_api.context import Context
 from gateway.lambda_api.errors import not_found, precondition_failed
 from gateway.lambda_api.layer_names import layer_name, version_arn
-from gateway.lambda_api.permissions import NO_POLICY, principal_of, statement_errors
+from gateway.lambda_api.permissions import NO_POLICY, allowing, statement_errors
 
 Request = dict[str, Any]
 Result = dict[str, Any]
@@ -89,13 +89,7 @@ def _arn(context: Context, request: Request) -> str:
 
 
 def _statement(resource: str, request: Request) -> dict[str, Any]:
-    statement = {
-        "Sid": request["StatementId"],
-        "Effect": "Allow",
-        "Principal": principal_of(request["Principal"]),
-        "Action": request["Action"],
-        "Resource": resource,
-    }
+    statement = allowing(resource, request)
     if "OrganizationId" in request:
         statement["Condition"] = {"StringEquals": {"aws:PrincipalOrgID": request["OrganizationId"]}}
     return statement

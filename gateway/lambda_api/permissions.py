@@ -102,20 +102,24 @@ def _named(context: Context, request: Request) -> tuple[str, str]:
     return name, qualifier or LATEST
 
 
-def _statement(resource: str, request: Request) -> dict[str, Any]:
-    statement = {
+def allowing(resource: str, request: Request) -> dict[str, Any]:
+    """The statement that a request adds, without conditions. Raises ApiError."""
+    return {
         "Sid": request["StatementId"],
         "Effect": "Allow",
-        "Principal": principal_of(request["Principal"]),
+        "Principal": _principal(request["Principal"]),
         "Action": request["Action"],
         "Resource": resource,
     }
+
+
+def _statement(resource: str, request: Request) -> dict[str, Any]:
+    statement = allowing(resource, request)
     condition = _condition(request)
     return {**statement, "Condition": condition} if condition else statement
 
 
-def principal_of(principal: str) -> Any:
-    """A request's Principal as statements show it. Raises ApiError."""
+def _principal(principal: str) -> Any:
     if principal == "*":
         return principal
     if _ACCOUNT.fullmatch(principal):
