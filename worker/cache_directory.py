@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Set
@@ -58,11 +57,21 @@ class CacheDirectory:
 
 
 def remove(path: Path) -> None:
-    """Remove a directory of read-only directories; one that is gone is fine."""
+    """Remove a directory of read-only directories, however deep; one that is gone is fine."""
+    found, left = list[str](), [str(path)]
     with contextlib.suppress(FileNotFoundError):
-        for directory, _, _ in os.walk(path):
+        while left:
+            directory = left.pop()
             os.chmod(directory, 0o700)
-        shutil.rmtree(path)
+            found.append(directory)
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(entry.path)
+                    else:
+                        os.unlink(entry)
+        for directory in reversed(found):
+            os.rmdir(directory)
 
 
 def _listed(directory: Path) -> list[Path]:

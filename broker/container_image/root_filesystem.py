@@ -24,6 +24,9 @@ MOUNTED_FILES = ("resolv.conf", "hosts", "hostname")
 MOST_LINKS = 40
 """What the kernel follows in one path."""
 
+MOST_DEPTH = 200
+"""Of directories in one another; what removes or walks through them may be recursive."""
+
 Parts = tuple[str, ...]
 
 
@@ -129,6 +132,8 @@ class _Application:
             if target.startswith("/"):
                 resolved = []
             left += [step for step in reversed(target.split("/")) if step not in ("", ".")]
+        if len(resolved) > MOST_DEPTH:
+            raise ImageRefused(f"a layer has directories more than {MOST_DEPTH} deep")
         return tuple(resolved)
 
     def _empty(self, parts: Parts) -> None:

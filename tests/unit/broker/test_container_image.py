@@ -138,6 +138,15 @@ def test_a_loop_of_links_is_refused(root: Path) -> None:
         applied(root, layer(symlink("a", "b"), symlink("b", "a"), Member("a/c")))
 
 
+@pytest.mark.parametrize(
+    "through", [(), (symlink("far", "/".join("d" * 150)),)], ids=["plainly", "by a link"]
+)
+def test_directories_are_only_so_deep(root: Path, through: tuple[Member, ...]) -> None:
+    path = "/".join("d" * 210) if not through else "far/" + "/".join("e" * 100)
+    with pytest.raises(ImageRefused, match="200 deep"):
+        applied(root, layer(*through, Member(path)))
+
+
 def test_an_entry_below_a_file_is_refused(root: Path) -> None:
     with pytest.raises(ImageRefused, match="no directory"):
         applied(root, layer(Member("a"), Member("a/b")))
