@@ -21,6 +21,8 @@ class Provision:
     starting: int = 0
     idle: list[Place] = field(default_factory=list)
     """Most recently used last."""
+    leaving: int = 0
+    """So many are about to be given up, and are offered to nobody any more."""
     on_change: Callable[[], None] | None = None
     """Called when `available` has changed."""
     failure: Exception | None = None
@@ -39,6 +41,11 @@ class Provision:
     def available(self) -> int:
         """Initialised, and without work."""
         return len(self.idle)
+
+    @property
+    def offered(self) -> int:
+        """How many calls may be sent here for them."""
+        return max(0, self.available - self.leaving)
 
     @property
     def lacks_some(self) -> bool:

@@ -155,6 +155,7 @@ class Keeper:
 
     def _work(self, job: Job, count: int) -> None:
         self._maybe_retry(job)
+        count = self._announced(job, count)
         try:
             job.provision = self._pool.provision(job.demand.key, job.spec, count)
         except NoRoom as error:
@@ -168,6 +169,16 @@ class Keeper:
             job.failure = _words(job.provision.failure)
         elif job.provision.initialised >= count:
             job.failure, job.pause_seconds = "", FIRST_RETRY_SECONDS
+
+    def _announced(self, job: Job, count: int) -> int:
+        """`count`; fewer than before only from the next turn on, so that no call is on its way to one."""
+        provision = job.provision
+        surplus = max(0, provision.count - count)
+        if surplus > provision.leaving:
+            provision.leaving = surplus
+            return provision.count
+        provision.leaving = 0
+        return count
 
     def _maybe_retry(self, job: Job) -> None:
         now = self._clock()

@@ -48,7 +48,7 @@ class Offers:
         changed, self._changed = self._changed, {}
         self._offer(
             {
-                version: WITHDRAWN if provision is None else provision.available
+                version: WITHDRAWN if provision is None else provision.offered
                 for version, provision in changed.items()
             }
         )

@@ -158,6 +158,20 @@ async def test_a_change_of_count_is_followed_both_ways(town: Town) -> None:
         assert worker.held == count
 
 
+async def test_what_is_to_be_given_up_is_no_longer_offered_before_it_goes(town: Town) -> None:
+    await town.registry.create(function(v1=4))
+    worker = town.worker()
+    await town.settle()
+    await until(lambda: worker.offered == {("f", "1"): 4})
+
+    await town.registry.update("f", lambda _: function(v1=1))
+    await town.tick()
+    await until(lambda: worker.offered == {("f", "1"): 1})
+    assert worker.held == 4
+    await town.tick()
+    assert worker.held == 1
+
+
 async def test_nothing_is_kept_of_a_function_that_is_gone(town: Town) -> None:
     await town.registry.create(function(v1=2))
     worker = town.worker()
