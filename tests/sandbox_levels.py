@@ -17,11 +17,17 @@ from worker.sandbox.process_sandbox import ProcessSandbox
 
 @asynccontextmanager
 async def workbench_at(
-    level: Level, directory: Path, network: Network = "open", allowed_networks: tuple[str, ...] = ()
+    level: Level,
+    directory: Path,
+    network: Network = "open",
+    allowed_networks: tuple[str, ...] = (),
+    packages: tuple[str, ...] = (),
 ) -> AsyncIterator[Workbench]:
     """A workbench whose functions are isolated at `level` exactly."""
     library = directory / "library"
-    policy = IsolationPolicy(forced=level, network=network, allowed_networks=allowed_networks)
+    policy = IsolationPolicy(
+        forced=level, network=network, allowed_networks=allowed_networks, packages=packages
+    )
     sandbox = ProcessSandbox(directory / "worker", library / "current", policy=policy)
     async with AsyncExitStack() as stack:
         try:

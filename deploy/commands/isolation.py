@@ -27,6 +27,7 @@ class IsolationChoice:
     share: tuple[Path, ...]
     prepared: int
     prewarmed: int
+    preload: tuple[str, ...] = ()
 
     def arguments(self) -> tuple[str, ...]:
         """The same, for another command line."""
@@ -34,7 +35,8 @@ class IsolationChoice:
         allowed = [text for network in self.allow_network for text in ("--allow-network", network)]
         levels = ("--isolation", self.isolation, "--min-isolation", self.min_isolation)
         prepared = ("--prepared", str(self.prepared), "--prewarmed", str(self.prewarmed))
-        return (*levels, "--network", self.network, *allowed, *shared, *prepared)
+        preload = [text for package in self.preload for text in ("--preload", package)]
+        return (*levels, "--network", self.network, *allowed, *shared, *prepared, *preload)
 
 
 def _networks(context: click.Context, option: click.Parameter, networks: tuple[str, ...]) -> tuple[str, ...]:
@@ -49,7 +51,7 @@ AUTOMATIC = IsolationChoice("auto", "L0", "open", (), (), 4, 2)
 
 
 def isolation_options(command: Command) -> Command:
-    """`--isolation`, `--min-isolation`, `--network`, `--share`, `--prepared`, `--prewarmed`."""
+    """`--isolation`, `--min-isolation`, `--network`, `--share`, `--prepared`, `--prewarmed`, `--preload`."""
     options = (
         click.option("--isolation", type=click.Choice(["auto", *LEVELS]), default="auto", show_default=True,
                      envvar="LIGHTSWITCH_ISOLATION", help="Level of isolation; auto takes the strongest."),
@@ -69,6 +71,9 @@ def isolation_options(command: Command) -> Command:
                      envvar="LIGHTSWITCH_PREWARMED",
                      help="The same for Node.js and Java, for each of the four memory sizes asked for last; "
                      "some 20 MB each."),
+        click.option("--preload", multiple=True, metavar="PACKAGE", envvar="LIGHTSWITCH_PRELOAD",
+                     help="A package of the Python runtime, e.g. boto3, that is imported ahead for functions "
+                     "which do not bring it; needs L2 or L3."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)

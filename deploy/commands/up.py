@@ -57,6 +57,7 @@ def command(
     share: tuple[Path, ...],
     prepared: int,
     prewarmed: int,
+    preload: tuple[str, ...],
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -87,7 +88,7 @@ def command(
             local_aws=new_local_aws(local_aws_port) if with_local_aws else None,
             image_directories=image_directories,
             isolation=IsolationChoice(
-                isolation, min_isolation, network, allow_network, share, prepared, prewarmed
+                isolation, min_isolation, network, allow_network, share, prepared, prewarmed, preload
             ),
         )
     )

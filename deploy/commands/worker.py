@@ -43,6 +43,7 @@ def command(
     share: tuple[Path, ...],
     prepared: int,
     prewarmed: int,
+    preload: tuple[str, ...],
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -59,7 +60,7 @@ def command(
     DataDir(settings.data_dir).create()
     shared = tuple(path.absolute() for path in share)
     levels = parse_level(isolation), Level[min_isolation]
-    policy = IsolationPolicy(*levels, network, allow_network, shared, prepared, prewarmed)
+    policy = IsolationPolicy(*levels, network, allow_network, shared, prepared, prewarmed, preload)
     favour_throughput()
     options = WorkerOptions(
         memory_mb, max_concurrency, siblings, drain_seconds, keep_alive_seconds, isolation=policy

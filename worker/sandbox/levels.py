@@ -55,6 +55,7 @@ class IsolationPolicy:
     """`forced`: this level or none. `minimum`: refuse to start below it. `shared`: directories of this
     machine that functions see at their own paths, writable where modes allow. `prepared`: children that each
     zygote keeps ready. `prewarmed`: generic processes that are kept for each kind of function (0: none).
+    `packages` of the runtime's library are imported ahead, for Python functions that do not bring them.
     `allowed_networks`: what functions may reach although `filtered` refuses it."""
 
     forced: Level | None = None
@@ -64,6 +65,7 @@ class IsolationPolicy:
     shared: tuple[Path, ...] = ()
     prepared: int = 4
     prewarmed: int = 2
+    packages: tuple[str, ...] = ()
 
     def candidates(self) -> tuple[Level, ...]:
         """The levels to try, strongest first."""

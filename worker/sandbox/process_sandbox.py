@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from worker.sandbox.interface import (
 )
 from worker.sandbox.interpreters import Interpreter, find_interpreters
 from worker.sandbox.levels import NETWORK_LEVELS, IsolationPolicy, Level
+from worker.sandbox.package_slots import PackageSlots
 from worker.sandbox.placement import Placement, make_mount_points, place, place_generic
 from worker.sandbox.requests import (
     descriptors_of,
@@ -80,6 +81,7 @@ class ProcessSandbox:
         self._numbers = itertools.count(1)
         self._branches: set[BranchSlot] = set()
         self._burials: set[asyncio.Task[None]] = set()
+        self._package_slots = PackageSlots(self._new_package_slot, self._complain)
         self._generics = GenericStarts(self._launch_generic, policy.prewarmed)
 
     @property
@@ -139,7 +141,7 @@ class ProcessSandbox:
         """Have the zygote of its Python version fork the process, or take one that waits for a function."""
         if isinstance(spec.copy_of, ZygoteProcess):
             return await self._copy(spec.copy_of, spec, on_exit, on_failure)
-        slot = await self._ready_slot(spec.runtime)
+        slot = self._package_slot(spec) or await self._ready_slot(spec.runtime)
         process = await self._start_waiting(slot, spec, on_exit, on_failure)
         if process is None:
             process = await self._start_afresh(slot, spec, on_exit, on_failure)
@@ -153,6 +155,14 @@ class ProcessSandbox:
             return ""
         own = filtered or (spec.own_loopback and slot.own_loopback)
         return api_address(process.uid) if own else LOOPBACK
+
+    def _package_slot(self, spec: ProcessSpec) -> ZygoteSlot | None:
+        if not self._policy.packages or not self._level.has_namespaces or self._library is None:
+            return None
+        return self._package_slots.fitting(self._version(spec.runtime), spec)
+
+    def _new_package_slot(self, version: str) -> ZygoteSlot:
+        return self._slot(version, self._policy.packages)
 
     async def _ready_slot(self, runtime: str) -> ZygoteSlot:
         slot = self._slot(self._version(runtime))
@@ -262,6 +272,7 @@ class ProcessSandbox:
     async def close(self) -> None:
         """End all zygotes, and with them every process."""
         await self._generics.close()
+        await self._package_slots.close()
         await asyncio.gather(*(branch.close() for branch in list(self._branches)))
         await asyncio.gather(*self._burials)
         await asyncio.gather(*(slot.close() for slot in self._slots.values()))
@@ -282,31 +293,33 @@ class ProcessSandbox:
             raise StartFailed("setup", f"this machine has no interpreter for runtime {runtime}")
         return version
 
-    def _slot(self, version: str) -> ZygoteSlot:
-        slot = self._slots.get(version)
+    def _slot(self, version: str, packages: Sequence[str] = ()) -> ZygoteSlot:
+        key = " ".join([version, *packages])
+        slot = self._slots.get(key)
         if slot is None:
             interpreter = self._interpreters[version]
 
             def lost() -> None:
-                self._zygote_lost(version)
+                self._zygote_lost(key)
 
             block = self._lease(interpreter)
-            configuration = self._configuration(version, block)
+            configuration = {**self._configuration(key.replace(" ", "-"), block), "packages": packages}
             slot = ZygoteSlot(interpreter, block, configuration, self._heard, lost)
-            self._slots[version] = slot
+            self._slots[key] = slot
         return slot
 
-    def _configuration(self, version: str, block: UidBlock | None) -> dict[str, object]:
+    def _configuration(self, name: str, block: UidBlock | None) -> dict[str, object]:
         """What a zygote is told, besides its descriptors and user ids."""
         return {
             "scratch": str(self._scratch),
             "level": str(self._level),
-            "group": f"lightswitch-{block.first}" if block else f"lightswitch-{os.getpid()}-{version}",
+            "group": f"lightswitch-{block.first}" if block else f"lightswitch-{os.getpid()}-{name}",
             "own_network": self.own_network and self._policy.network == "none",
             "filtered": self._policy.network == "filtered",
             "allowed_networks": self._policy.allowed_networks,
             "shared": [str(path) for path in self._policy.shared],
             "prepared": self._policy.prepared,
+            "library": str(self._library or ""),
         }
 
     def _lease(self, interpreter: Interpreter) -> UidBlock | None:
@@ -402,8 +415,8 @@ class ProcessSandbox:
         if process is not None:
             process.heard(event)
 
-    def _zygote_lost(self, version: str) -> None:
-        slot = self._slots[version]
+    def _zygote_lost(self, key: str) -> None:
+        slot = self._slots[key]
         for process in list(self._processes.values()):
             if process.slot is slot:
                 process.zygote_lost()

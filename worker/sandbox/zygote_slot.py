@@ -41,6 +41,9 @@ class ZygoteSlot:
         self.own_loopback = False
         self.cgroups: Cgroups | None = None
         self.weaknesses: tuple[str, ...] = ()
+        self.packages: frozenset[str] = frozenset()
+        """Top-level modules that it has imported from the runtime's library."""
+        self.package_problems: tuple[str, ...] = ()
         self._on_event = on_event
         self._on_lost = on_lost
         self._connection: ZygoteConnection | None = None
@@ -84,6 +87,8 @@ class ZygoteSlot:
         self.own_uids, self.private_mounts = ready["own_uid"], ready["private_mounts"]
         self.own_root, self.weaknesses = ready["own_root"], tuple(ready["weaknesses"])
         self.own_loopback = ready["own_loopback"]
+        self.packages = frozenset(ready["packages"])
+        self.package_problems = tuple(ready["package_problems"])
         self.cgroups = Cgroups(ready["groups"]) if ready["groups"] else None
         self._connection = connection
         return connection

@@ -46,6 +46,7 @@ from .control import (
     wake_on_child_exit,
 )
 from .function_log import FunctionLog
+from .packages import import_packages
 from .rehearsal import warm_up
 from .stem import Stem, receive_assignment
 from .sweep import Remains, sweep, uids_in_use
@@ -382,7 +383,7 @@ def main(control_descriptor: int) -> None:
     """Run a zygote; the first message is its configuration: descriptors (all that the worker passed on),
     first_uid, uid_count (0: no uids of their own), scratch (directory of all scratch directories), level,
     group (name of the worker's control group), own_network, shared (directories that functions see),
-    prepared (children to keep ready)."""
+    prepared (children to keep ready), packages (to import from `library`)."""
     control = socket.socket(fileno=control_descriptor)
     configuration = json.loads(control.recv(MESSAGE_BYTES))
     for descriptor in configuration["descriptors"]:
@@ -400,12 +401,17 @@ def main(control_descriptor: int) -> None:
         os._exit(1)
     log = FunctionLog()
     logging.getLogger().addHandler(log)
+    packages, package_problems = import_packages(
+        isolation, configuration["library"], configuration["packages"]
+    )
     warm_up(log)
     zygote = Zygote(control, isolation, log, configuration["prepared"])
     if count:
         zygote.clear_uids(first, count)
     child_signals = wake_on_child_exit()
-    send(control, "ready", version=f"{sys.version_info.major}.{sys.version_info.minor}", **abilities)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    found = {"packages": packages, "package_problems": package_problems}
+    send(control, "ready", version=version, **abilities, **found)
     try:
         zygote.serve(child_signals)
         zygote.kill_all()
