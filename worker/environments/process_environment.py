@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from worker.environments import error_documents
 from worker.environments.channel import ChannelListener, RuntimeChannel
@@ -31,20 +31,19 @@ from worker.environments.lifecycle import State, move
 from worker.environments.output_pipe import OutputPipe
 from worker.environments.peak_memory import PeakMemory, high_water_kb
 from worker.environments.reserved_variables import process_variables
+from worker.environments.rest_phase import RestPhase
+from worker.environments.runtime_command import RuntimeCommand
 from worker.environments.templates import Templates
 from worker.metering import Usage
 from worker.runtime_api.listener import RuntimeApiListener
 from worker.runtime_api.routes import Api
-from worker.runtimes.exec_wrapper import exec_wrapper
-from worker.runtimes.official.interface import Launch, OfficialRuntime
+from worker.runtimes.official.interface import OfficialRuntime
 from worker.sandbox.interface import (
     FailureKind,
-    Locations,
     ProcessSpec,
     Sandbox,
     SandboxProcess,
     StartFailed,
-    bootstrap,
 )
 from worker.telemetry.subscription import Subscription
 
@@ -96,6 +95,7 @@ class ProcessEnvironment:
         self._on_gone = on_gone
         self._on_end = on_end
         self._official = official
+        self._command = RuntimeCommand(spec, official)
         self._templates = templates
         self._is_template = is_template
         self._loop = asyncio.get_running_loop()
@@ -119,9 +119,8 @@ class ProcessEnvironment:
         self._runtime_ready = False
         self._runtime_gone = asyncio.Event()
         self._answer: asyncio.Future[RunOutcome] | None = None
-        self._resting: asyncio.Future[TimedOut | ExtensionFailed | None] | None = None
+        self._rest = RestPhase()
         self._extension_failure: ExtensionFailed | None = None
-        self._rest_since = 0.0
         self._deadline = 0.0
         self._memory = PeakMemory()
         self._peak_kb = 0
@@ -237,8 +236,7 @@ class ProcessEnvironment:
             self._extensions.drain_output()
             self._become_idle()
             return False
-        self._rest_since = time.perf_counter()
-        self._resting = self._loop.create_future()
+        self._rest.begin()
         if not alive:
             self._begin_destroying("timeout" if isinstance(outcome, TimedOut) else "failure")
         elif self._extension_failure is not None:
@@ -246,12 +244,8 @@ class ProcessEnvironment:
         return True
 
     async def rest(self) -> Rest:
-        if self._resting is None:
-            raise RuntimeError("the last run is finished")
-        timer = self._loop.call_later(max(self._deadline - time.time(), 0), self._extensions_timed_out)
         try:
-            failure = await self._resting
-            extensions_ms = (time.perf_counter() - self._rest_since) * 1000
+            extensions_ms, failure = await self._rest.wait(self._deadline, self._extensions_timed_out)
             self._extensions.rested(extensions_ms)
             if self._destroying is not None:
                 await self._destroy()
@@ -260,9 +254,6 @@ class ProcessEnvironment:
         except BaseException:
             await self._destroy()
             raise
-        finally:
-            timer.cancel()
-            self._resting = None
         return Rest(extensions_ms, failure)
 
     def report(self, request_id: str, usage: Usage, outcome: RunOutcome) -> None:
@@ -301,8 +292,8 @@ class ProcessEnvironment:
         self._extensions.let_runtime_start()
 
     def extensions_quiet(self) -> None:
-        if self._resting is not None:
-            self._end_rest(None)
+        if self._rest.under_way:
+            self._rest.end()
         elif self._runtime_ready and self._extensions.session.quiet and not self._init.done():
             self._init.set_result(None)
 
@@ -352,7 +343,6 @@ class ProcessEnvironment:
     async def _start_process(self, template: SandboxProcess | None) -> None:
         self._channel.open()
         channel_variables = self._listener.open()
-        wrapped = bool(exec_wrapper(self._spec))
         spec = ProcessSpec(
             runtime=self._spec.runtime,
             handler=self._spec.handler,
@@ -364,15 +354,15 @@ class ProcessEnvironment:
             channel=self._channel.function_end,
             api_line=self._listener.api_line,
             layers=self._spec.layers,
-            command=self._command,
+            command=self._command.seen_at,
             image=self._spec.image.root if self._spec.image else None,
             working_directory=self._spec.image.working_directory if self._spec.image else "",
             runtime_directory=self._official.directory if self._official else None,
             extensions=self._extensions.programs(self._log_stream, channel_variables),
-            own_loopback=wrapped or self._extensions.any_external,
+            own_loopback=self._command.wrapped or self._extensions.any_external,
             is_template=self._is_template,
             copy_of=template,
-            generic=self._official.generic(self._launch()) if self._official and not wrapped else None,
+            generic=self._command.generic,
         )
         try:
             self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)
@@ -386,26 +376,6 @@ class ProcessEnvironment:
         self._extensions.process_started(self._process)
         if self._destroying is not None and self._process is not None:
             await self._process.kill()
-
-    def _launch(self) -> Launch:
-        return Launch(self._spec.handler, self._spec.memory_mb, self._spec.variables)
-
-    def _command(self, seen: Locations) -> Sequence[str]:
-        wrapper = exec_wrapper(self._spec)
-        command = self._runtime_command(seen)
-        return [wrapper, *command] if wrapper else command
-
-    def _runtime_command(self, seen: Locations) -> Sequence[str]:
-        if self._spec.image is not None:
-            return self._spec.image.command
-        if self._official is not None:
-            return self._official.command(seen, self._launch())
-        if self._spec.runtime.startswith("python"):
-            return [seen.interpreter, f"{seen.library}/bootstrap.py"]
-        layered = self._spec.layers is not None and (self._spec.layers / "bootstrap").is_file()
-        if layered and not (self._spec.task_root / "bootstrap").is_file():
-            return [f"{seen.layers}/bootstrap"]
-        return bootstrap(seen)
 
     def _process_failed(self, failure: StartFailed) -> None:
         error_type = ERROR_TYPES[failure.kind]
@@ -440,16 +410,12 @@ class ProcessEnvironment:
     def _extensions_timed_out(self) -> None:
         if self._destroying is None:
             self._begin_destroying("timeout")
-            self._end_rest(TimedOut(self._spec.timeout_seconds))
+            self._rest.end(TimedOut(self._spec.timeout_seconds))
 
     def _end_rest_badly(self) -> None:
-        if self._resting is not None:
+        if self._rest.under_way:
             self._begin_destroying("failure")
-            self._end_rest(self._extension_failure)
-
-    def _end_rest(self, failure: TimedOut | ExtensionFailed | None) -> None:
-        if self._resting is not None and not self._resting.done():
-            self._resting.set_result(failure)
+            self._rest.end(self._extension_failure)
 
     def _fail_init(self, error_type: str, document: bytes) -> None:
         if not self._init.done():
@@ -466,7 +432,7 @@ class ProcessEnvironment:
         if self._state in AT_REST:
             self._die_idle()
         else:
-            self._begin_destroying()
+            self._begin_destroying("failure")
 
     def _peak_mb(self, now: float) -> int:
         peak_kb = max(self._peak_kb, self._memory.kb(self._measured_kb, now))
@@ -500,7 +466,7 @@ class ProcessEnvironment:
         exit_document = error_document(error_documents.EXIT_ERROR, exit_message("signal: killed"))
         self._fail_init(error_documents.EXIT_ERROR, exit_document)
         self._settle(Exited("signal: killed"))
-        self._end_rest(None)
+        self._rest.end()
         self._output.drain()
         self._output.close()
         self._state = move(self._state, State.GONE)
