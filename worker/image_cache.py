@@ -63,7 +63,7 @@ class ImageCache:
 
 async def _unpack(digest: str, layers: Path, root: Path) -> None:
     """In a process of its own: it takes seconds of Python, which would hold up every function's answer."""
-    process = await _started(sys.executable, "-m", image_unpack.__name__, str(layers), str(root))
+    process = await _started(sys.executable, "-P", "-m", image_unpack.__name__, str(layers), str(root))
     try:
         said, _ = await process.communicate()
     except BaseException:

@@ -7,7 +7,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, TypeVar
 
@@ -17,6 +17,8 @@ from broker.container_image.errors import ImageRefused
 
 MOST_DOCUMENT_BYTES = 4 << 20
 """What registries take of a manifest."""
+MOST_MEMBERS = 100_000
+"""Of an archive that holds a layout: a few for each layer."""
 _CHUNK_BYTES = 1 << 20
 
 T = TypeVar("T")
@@ -38,14 +40,15 @@ def opened(path: Path, directory: Path) -> Iterator[ImageFiles]:
     if path.is_dir():
         yield _Directory(path, directory)
         return
-    try:
-        archive = tarfile.open(path, "r:")  # noqa: SIM115 - closed below
-    except (OSError, tarfile.TarError) as error:
-        raise ImageRefused(
-            f"{path} is neither a directory nor an uncompressed tar archive: {error}"
-        ) from error
-    with archive:
-        yield _Archive(archive)
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(tarfile.open(path, "r:"))
+            files = _Archive(archive)
+        except (OSError, tarfile.TarError, RecursionError) as error:
+            raise ImageRefused(
+                f"{path} is neither a directory nor an uncompressed tar archive: {error}"
+            ) from error
+        yield files
 
 
 def document(files: ImageFiles, name: str, kind: type[T]) -> T:
@@ -100,7 +103,11 @@ class _Directory:
 class _Archive:
     def __init__(self, archive: tarfile.TarFile) -> None:
         self._archive = archive
-        self._members = {str(PurePosixPath(member.name)): member for member in archive}
+        self._members: dict[str, tarfile.TarInfo] = {}
+        for member in archive:
+            self._members[str(PurePosixPath(member.name))] = member
+            if len(self._members) > MOST_MEMBERS:
+                raise ImageRefused(f"the archive has more than {MOST_MEMBERS} members")
 
     def open(self, name: str) -> IO[bytes]:
         member = self._members.get(name)

@@ -173,6 +173,17 @@ async def test_layers_of_an_archive_reach_the_real_store(
     assert (tmp_path / "fetched").stat().st_size > 9_000_000
 
 
+@pytest.mark.parametrize("cut", [0, 700, 5_000])
+async def test_an_archive_that_is_none_is_refused(
+    intake: ImageIntake, layout: LayoutBuilder, images: Path, cut: int
+) -> None:
+    layout.add(LAYERS, RUN, compressed=False)
+    archive = packed(layout.path, images / "layout.tar")
+    archive.write_bytes(archive.read_bytes()[:cut])
+    for kind in ("oci", "docker-archive"):
+        assert await refusal(intake, f"{kind}:{archive}")
+
+
 async def test_links_of_a_layout_do_not_lead_out(
     intake: ImageIntake, layout: LayoutBuilder, tmp_path: Path
 ) -> None:
