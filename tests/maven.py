@@ -24,7 +24,7 @@ def libraries(name: str, dependency: str, version: str) -> Path:
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            _fetch(name, _pom(name, dependency, version), folder)
+            fetch(name, _pom(name, dependency, version), folder)
     return folder
 
 
@@ -40,10 +40,11 @@ def _pom(name: str, dependency: str, version: str) -> str:
 """
 
 
-def _fetch(name: str, pom: str, folder: Path) -> None:
+def fetch(name: str, pom: str, folder: Path) -> None:
+    """Fill a folder with what a project needs. Raises Unavailable."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    partial.mkdir(parents=True)
     (partial / "pom.xml").write_text(pom)
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={partial}", "-DincludeScope=runtime"]
     try:
