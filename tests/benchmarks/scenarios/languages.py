@@ -16,6 +16,7 @@ from tests.benchmarks.load.calls import Call, invoke
 from tests.benchmarks.measurements import summarise
 from tests.deployment_packages import package
 from tests.guest_runtimes import add_runtime
+from tests.java_guests import CannotBuild, build_guest
 from worker.runtimes.official.interface import CannotInstall
 
 FUNCTIONS = Path(__file__).parents[1] / "functions"
@@ -35,6 +36,7 @@ class Guest:
     plain_ms: float
     prewarmed_ms: float | None = None
     memory_mb: int = 512
+    handler: str = "app.handler"
 
 
 def measure(contestants: Contestants, effort: Effort) -> Findings:
@@ -61,7 +63,19 @@ def _guests(findings: Findings) -> list[Guest]:
         guests.append(Guest("Go", "provided.al2023", go, b'{"name":"Ada"}', 25))
     except pytest.skip.Exception as missing:
         findings.notes.append(f"Go not measured: {missing}")
-    return guests
+    return guests + _java_guests(findings)
+
+
+def _java_guests(findings: Findings) -> list[Guest]:
+    try:
+        code = build_guest(FUNCTIONS / "java").package()
+    except CannotBuild as missing:
+        findings.notes.append(f"Java not measured: {missing}")
+        return []
+    return [
+        Guest(f"Java {major}", f"java{major}", code, b"{}", 250, 60, handler="Fresh::handle")
+        for major in (17, 21, 25)
+    ]
 
 
 def _measure(guest: Guest, plain: System, warm: System, calls: int, findings: Findings) -> None:
@@ -89,7 +103,9 @@ def _calls(system: System, guest: Guest, functions: int) -> list[Call]:
         add_runtime(system.live, guest.runtime)
     slug = guest.what.lower().replace(" ", "-").replace(".", "")
     names = [f"{slug}-{number:03d}" for number in range(1 + functions)]
-    system.deploy_many(names, guest.code, runtime=guest.runtime, MemorySize=guest.memory_mb)
+    system.deploy_many(
+        names, guest.code, runtime=guest.runtime, handler=guest.handler, MemorySize=guest.memory_mb
+    )
     endpoint = system.callers.endpoint
     calls = [Call(invoke(endpoint, name, guest.payload).request, 200, None) for name in names]
     system.callers.send(calls[:1], 1)
