@@ -26,7 +26,10 @@ PROVISIONED, ON_DEMAND = "provisioned-concurrency", "on-demand"
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
-    with LiveSystem(tmp_path_factory.mktemp("two-workers") / "data", ("--workers", "2")) as system:
+    """Two workers, which keep nothing idle beyond the next round of their housekeeping."""
+    variables = {"LIGHTSWITCH_KEEP_ALIVE_SECONDS": "0"}
+    place = tmp_path_factory.mktemp("two-workers") / "data"
+    with LiveSystem(place, ("--workers", "2"), variables) as system:
         yield system
 
 
@@ -95,6 +98,17 @@ def test_calls_beyond_it_spill_over_to_environments_on_demand(system: LiveSystem
     assert [initialized for initialized, _, _ in all_provisioned] == [PROVISIONED] * 4
     assert len({stream for _, stream, _ in all_provisioned}) == 4
     assert sorted(initialized for initialized, _, _ in one_too_many) == [ON_DEMAND] + [PROVISIONED] * 4
+
+
+def test_what_is_provisioned_outlives_the_keep_alive(system: LiveSystem, function: str) -> None:
+    put(system, function, "live", 2)
+    _, on_demand, _ = call(system, function, "$LATEST")
+    streams = set()
+    for _ in attempts("the end of an idle environment"):
+        streams.add(call(system, function, "live")[1])
+        if call(system, function, "$LATEST")[1] != on_demand:
+            break
+    assert len(streams) <= 2
 
 
 def test_what_is_busy_is_allocated_and_not_available(system: LiveSystem, function: str) -> None:

@@ -20,7 +20,6 @@ class Aging:
             return False
         if windows.load_after_seconds and not place.preloaded:
             fleet.load_at = place.idle_since + windows.load_after_seconds
-        fleet.history.unloaded(place.idle_since)
         return True
 
     def _windows(self, fleet: Fleet) -> Windows:

@@ -43,7 +43,7 @@ class IdleTimes:
             self._fade()
 
     def unloaded(self, idle_since: float) -> None:
-        """An environment, idle since then, was stopped because nobody came."""
+        """An environment, idle since then, was stopped: nobody came, or its room was needed."""
         self._unloaded.append(idle_since)
 
     def missed(self, now: float) -> None:

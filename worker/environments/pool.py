@@ -270,6 +270,8 @@ class Pool:
         return True
 
     def _evict(self, place: Place) -> None:
+        if not place.provisioned:
+            place.fleet.history.unloaded(place.idle_since)
         self._shelves(place).remove(place)
         self._turnover.stop(place)
 

@@ -22,6 +22,7 @@ class Days:
 
     def __init__(self, policy: KeepAlive, memory_mb: int = 1024) -> None:
         self.now = 1_000.0
+        self.policy = policy
         self.factory = ManualFactory()
         self.pool = Pool(
             self.factory,
@@ -130,6 +131,16 @@ async def test_nobody_is_stopped_for_a_guess() -> None:
     await days.call("other")
     await days.wait(9 * MINUTE)
     assert [made.spec.function_name for made in days.live] == ["other"]
+
+
+async def test_idle_times_are_learned_where_room_was_needed_meanwhile() -> None:
+    days = Days(AdaptiveKeepAlive(), memory_mb=128)
+    for _ in range(6):
+        await days.call("f")
+        await days.wait(10.0)
+        await days.call("other")
+        await days.wait(10.0)
+    assert len(days.policy.history("f:$LATEST")) == 5
 
 
 async def test_a_history_outlives_its_environments_and_its_configuration(days: Days) -> None:
