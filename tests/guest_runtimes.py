@@ -16,10 +16,12 @@ OFFERED_WITHIN_SECONDS = 30.0
 def add_runtime(system: LiveSystem, runtime: str) -> None:
     """Returns when its workers offer it, which notice by themselves. Takes minutes where the cache lacks it.
 
-    Raises CannotInstall.
+    Nothing happens where it was added before. Raises CannotInstall.
     """
-    client = install(runtime, download_cache("runtimes"))
     entry = system.data_dir / "runtimes" / runtime
+    if entry.exists():
+        return
+    client = install(runtime, download_cache("runtimes"))
     entry.parent.mkdir(exist_ok=True)
     entry.symlink_to(client)
     deadline = time.monotonic() + OFFERED_WITHIN_SECONDS

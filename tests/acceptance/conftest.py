@@ -5,13 +5,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deploy.credentials import Credentials
+from deploy.endpoint import Endpoint
 from tests.acceptance.command_line import CommandLine
 from tests.acceptance.go_build import built_greeter
 from tests.live_system import LiveSystem
 
+AddRoute = Callable[..., None]
 WriteFunction = Callable[[str], Path]
 
 
@@ -48,6 +52,22 @@ def running_system(shared_system: LiveSystem, request: pytest.FixtureRequest) ->
 def command_line(running_system: LiveSystem) -> CommandLine:
     """A shell for work with the shared system."""
     return CommandLine(running_system.data_dir)
+
+
+@pytest.fixture
+def add_route(running_system: LiveSystem) -> Iterator[AddRoute]:
+    """`add_route(function, "ANY /x/{proxy+}")`: a route of the HTTP API, for the test."""
+    keys = Credentials(running_system.endpoint.access_key, running_system.endpoint.secret_key)
+    endpoint = Endpoint(running_system.url, running_system.endpoint.region, keys)
+    added: list[str] = []
+
+    def add(function: str, route: str, **settings: Any) -> None:
+        document = {"kind": "route", "function": function, "settings": {"route": route, **settings}}
+        added.append(endpoint.send("POST", "/triggers", document)["id"])
+
+    yield add
+    for trigger_id in added:
+        endpoint.send("DELETE", f"/triggers/{trigger_id}")
 
 
 @pytest.fixture

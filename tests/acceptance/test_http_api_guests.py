@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.credentials import Credentials
-from deploy.endpoint import Endpoint
+from tests.acceptance.conftest import AddRoute
 from tests.acceptance.plain_http import Answer, ask
 from tests.deployment_packages import package
 from tests.installed_packages import files_of
@@ -23,22 +22,16 @@ Serve = Callable[..., None]
 
 
 @pytest.fixture
-def serve(running_system: LiveSystem) -> Iterator[Serve]:
+def serve(running_system: LiveSystem, add_route: AddRoute) -> Serve:
     """`serve("ANY /x/{proxy+}", "app.py", "its", "distributions")`: deploy a guest behind a route."""
-    keys = Credentials(running_system.endpoint.access_key, running_system.endpoint.secret_key)
-    endpoint = Endpoint(running_system.url, running_system.endpoint.region, keys)
-    added: list[str] = []
 
     def deploy_and_route(route: str, source: str, *distributions: str, **settings: Any) -> None:
         name = f"guest-{uuid.uuid4().hex[:8]}"
         files = {"app.py": (GUESTS / source).read_bytes(), **files_of(*distributions)}
         running_system.deploy(name, package(files), MemorySize=512)
-        document = {"kind": "route", "function": name, "settings": {"route": route, **settings}}
-        added.append(endpoint.send("POST", "/triggers", document)["id"])
+        add_route(name, route, **settings)
 
-    yield deploy_and_route
-    for trigger_id in added:
-        endpoint.send("DELETE", f"/triggers/{trigger_id}")
+    return deploy_and_route
 
 
 @pytest.mark.parametrize("payload_format", ["1.0", "2.0"])

@@ -24,6 +24,9 @@ exports.handler = async (event, context) => {
   return {event, name: context.functionName, tools: tools.version, node: process.version};
 };
 """
+WITH_CALLBACK = b"""
+exports.handler = (event, context, callback) => callback(null, event.number + 1);
+"""
 MODULE = b"""
 import { setTimeout } from "node:timers/promises";
 export const handler = async (event) => { await setTimeout(5); return event.number * 2; };
@@ -83,6 +86,17 @@ def test_a_common_js_handler_answers_finds_its_layer_and_reports_errors(
 def test_an_ecmascript_module_answers(system: LiveSystem, runtime: str, function_name: str) -> None:
     deploy(system, function_name, runtime, {"app.mjs": MODULE})
     assert call(system, function_name, {"number": 21}) == 42
+
+
+def test_a_handler_with_a_callback_answers_as_on_lambda(
+    system: LiveSystem, runtime: str, function_name: str
+) -> None:
+    deploy(system, function_name, runtime, {"app.js": WITH_CALLBACK})
+    if runtime == "nodejs24.x":
+        document = failing_call(system, function_name, {"number": 1})
+        assert document["errorType"] == "Runtime.CallbackHandlerDeprecated"
+    else:
+        assert call(system, function_name, {"number": 1}) == 2
 
 
 def test_a_response_is_streamed(system: LiveSystem, runtime: str, function_name: str) -> None:

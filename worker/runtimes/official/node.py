@@ -124,9 +124,12 @@ def _is_read_at_start(name: str) -> bool:
 
 _RIC = "node_modules/aws-lambda-ric"
 
-# Version 4 runs as soon as it is loaded. The native part of both finds the Runtime API when it is loaded.
+_VERSION_3 = ("aws-lambda-ric@3.3.0", f"{_RIC}/bin/index.mjs", (f"{_RIC}/dist/index.mjs",))
+# Version 4 refuses handlers with callbacks, as Lambda does from Node.js 24 on; it runs once it is loaded.
+_VERSION_4 = ("aws-lambda-ric@4.0.2", f"{_RIC}/index.mjs")
+
 NODE_CLIENTS = (
-    NodeClient(20, "aws-lambda-ric@3.3.0", f"{_RIC}/bin/index.mjs", (f"{_RIC}/dist/index.mjs",)),
-    NodeClient(22, "aws-lambda-ric@4.0.2", f"{_RIC}/index.mjs"),
-    NodeClient(24, "aws-lambda-ric@4.0.2", f"{_RIC}/index.mjs"),
+    NodeClient(20, *_VERSION_3),
+    NodeClient(22, *_VERSION_3),
+    NodeClient(24, *_VERSION_4),
 )
