@@ -104,6 +104,12 @@ async def test_a_function_has_no_rights(bench: Workbench, level: Level) -> None:
     assert seen["open_files"] == 1024
 
 
+async def test_prepared_or_not_a_function_is_scheduled_as_its_worker_is(bench: Workbench) -> None:
+    seen = [await ask(bench, "look_around") for _ in range(6)]
+
+    assert {each["scheduling"] for each in seen} == {os.sched_getscheduler(0)}
+
+
 async def test_code_is_read_only_but_for_the_workers_own_user_at_the_weakest_level(
     bench: Workbench, level: Level
 ) -> None:

@@ -57,6 +57,7 @@ def look_around(event: Any, context: Any) -> Any:
         "host_name": socket.gethostname(),
         "command": read("/proc/self/cmdline").rstrip("\0"),
         "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        "scheduling": os.sched_getscheduler(0),
     }
 
 
