@@ -36,7 +36,6 @@ CODES = {
     TIMED_OUT: "FunctionError.InitTimeout",
     EXIT_ERROR: "FunctionError.RuntimeInitError",
     INVALID_ENTRYPOINT: "FunctionError.InvalidEntryPoint",
-    PLATFORM_ERROR: "InternalError",
 }
 """AWS's StateReasonCode for what ended an initialisation; any other is the function's own error."""
 
@@ -62,11 +61,7 @@ class Snapshots:
         except FunctionNotFound:
             await self._end(delivery, "failed", "FunctionNotFound")
         except NotStarted as error:
-            if error.failure.error_type == AFTER_RESTORE_ERROR:
-                # The snapshot is there; restoring is what goes wrong, each time.
-                await self._succeed(delivery)
-                return
-            await self._fail(delivery, _reason(error.failure), CODES.get(error.failure.error_type))
+            await self._judge(delivery, error.failure)
         except BrokerUnavailable:
             raise
         except (BrokerError, NoRoom, OSError) as error:
@@ -74,6 +69,15 @@ class Snapshots:
         else:
             self._pool.release(place)
             await self._succeed(delivery)
+
+    async def _judge(self, delivery: Delivery, failure: InitFailed) -> None:
+        if failure.error_type == AFTER_RESTORE_ERROR:
+            # The snapshot is there; restoring is what goes wrong, each time.
+            await self._succeed(delivery)
+        elif failure.error_type == PLATFORM_ERROR:
+            await self._try_again(delivery, _reason(failure))
+        else:
+            await self._fail(delivery, _reason(failure), CODES.get(failure.error_type))
 
     async def _succeed(self, delivery: Delivery) -> None:
         await self._note(delivery, changes.snapshot_taken)

@@ -145,8 +145,9 @@ async def test_copies_outlive_their_template_and_the_next_one_is_initialised_ane
 
 
 async def test_nothing_is_left_when_the_worker_lets_go(tmp_path: Path) -> None:
+    stray = "\n\nimport subprocess\nsubprocess.Popen(['sleep', '600'])\n"
     async with workbench_at(Level.L3, tmp_path) as bench:
-        seen = await told(await Snapped(bench, "look").start())
+        seen = await told(await Snapped(bench, "look", SOURCE + stray).start())
         assert any(_uid(process) == seen["uid"] for process in psutil.process_iter())
 
     assert not any(_uid(process) == seen["uid"] for process in psutil.process_iter())

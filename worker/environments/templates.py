@@ -66,6 +66,8 @@ class Templates:
         template = self._template(spec)
         if template.ready is None:
             template.ready = asyncio.create_task(self._bring_up(template, on_output), name="start template")
+            # Whoever stops waiting does not ask how it ended.
+            template.ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
         template.users += 1
         try:
             await asyncio.shield(template.ready)
