@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
-from deploy.commands.options import find_endpoint
-from deploy.commands.trigger.adding import add_trigger, function_options
+from deploy.commands.trigger.adding import add_pushed_trigger, function_options
 
 
 @click.command("object-store")
@@ -33,11 +32,7 @@ def command(
     no_scan: bool,
     existing_objects: bool,
     key_encoding: str | None,
-    function_name: str,
-    qualifier: str,
-    disabled: bool,
-    endpoint_url: str | None,
-    data_dir: Path | None,
+    **shared: Any,
 ) -> None:
     """Call a function for objects created in (or removed from) BUCKET.
 
@@ -56,17 +51,8 @@ def command(
         "existing_objects": existing_objects or None,
         "key_encoding": key_encoding,
     }
-    trigger = add_trigger(
-        "object_store",
-        settings,
-        function_name=function_name,
-        qualifier=qualifier,
-        disabled=disabled,
-        endpoint_url=endpoint_url,
-        data_dir=data_dir,
-    )
+    trigger, hook = add_pushed_trigger("object_store", settings, **shared)
     click.echo(trigger["id"])
-    hook = f"{find_endpoint(endpoint_url, data_dir).url}/lightswitch/hooks/object-store/{trigger['id']}"
     click.echo(f"webhook  {hook}", err=True)
     click.echo(f"token    {trigger['settings']['token']}", err=True)
     click.echo(f"A store that cannot set headers posts to {hook}?token=TOKEN", err=True)

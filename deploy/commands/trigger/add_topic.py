@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
-from deploy.commands.options import find_endpoint
-from deploy.commands.trigger.adding import add_trigger, function_options
+from deploy.commands.trigger.adding import add_pushed_trigger, function_options
 
 
 @click.command("topic")
@@ -24,11 +23,7 @@ def command(
     ca_file: str | None,
     max_age_seconds: int | None,
     raw_delivery: bool,
-    function_name: str,
-    qualifier: str,
-    disabled: bool,
-    endpoint_url: str | None,
-    data_dir: Path | None,
+    **shared: Any,
 ) -> None:
     """Call a function for each message of the topics.
 
@@ -41,16 +36,7 @@ def command(
         "max_age_seconds": max_age_seconds,
         "raw_delivery": raw_delivery or None,
     }
-    trigger = add_trigger(
-        "topic",
-        settings,
-        function_name=function_name,
-        qualifier=qualifier,
-        disabled=disabled,
-        endpoint_url=endpoint_url,
-        data_dir=data_dir,
-    )
+    trigger, hook = add_pushed_trigger("topic", settings, **shared)
     click.echo(trigger["id"])
-    hook = f"{find_endpoint(endpoint_url, data_dir).url}/lightswitch/hooks/topic/{trigger['id']}"
     query = f"?token={trigger['settings']['token']}" if raw_delivery else ""
     click.echo(f"endpoint {hook}{query}", err=True)

@@ -43,3 +43,10 @@ def add_trigger(
         "settings": {name: value for name, value in settings.items() if value is not None},
     }
     return find_endpoint(endpoint_url, data_dir).send("POST", "/triggers", document)
+
+
+def add_pushed_trigger(kind: str, settings: Mapping[str, Any], **shared: Any) -> tuple[Any, str]:
+    """As `add_trigger`, for what others push to the gateway: the trigger, and the URL to post to."""
+    trigger = add_trigger(kind, settings, **shared)
+    gateway = find_endpoint(shared["endpoint_url"], shared["data_dir"]).url
+    return trigger, f"{gateway}/lightswitch/hooks/{kind.replace('_', '-')}/{trigger['id']}"
