@@ -21,11 +21,15 @@ MOST_IMAGE_BYTES = 10 << 30
 """AWS's limit for all layers together, uncompressed."""
 MOST_ENTRIES = 1_000_000
 """Of all layers together; images of whole desktops have some 300,000."""
+KEPT_MODE = 0o755
+"""Functions see images read-only, and no other user of the machine shall change what they see."""
 MOST_PATH_BYTES = 4096
 MOST_NAME_BYTES = 255
 
 _MOST_HEADER_BYTES = 1 << 20
 """Extended headers hold long names and attributes; tarfile reads each of them in one piece."""
+_LAST_SECOND = 1 << 33
+"""Later (or before 1970, or no number) is no time that every file system can keep."""
 _CHUNK_BYTES = 256 * 1024
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
@@ -149,7 +153,8 @@ class _Forward:
 
 def _entry(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Entry | None:
     parts = path_parts(info.name)
-    mode, modified = info.mode & 0o777, float(info.mtime)
+    mode = info.mode & KEPT_MODE
+    modified = float(info.mtime) if 0 <= info.mtime < _LAST_SECOND else 0.0
     if parts and parts[-1].startswith(_WHITEOUT):
         return _whiteout(parts)
     if info.isdir():

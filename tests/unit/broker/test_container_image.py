@@ -27,11 +27,21 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_files_keep_their_mode_and_time_but_no_right_to_become_another_user(root: Path) -> None:
-    applied(root, layer(Member("bin/run", b"x", 0o4755), Member("/etc/secret", b"y", 0o600)))
+    secret, shared = Member("/etc/secret", b"y", 0o600), directory("srv", 0o1777)
+    applied(root, layer(Member("bin/run", b"x", 0o4755), secret, shared))
     run = (root / "bin/run").stat()
     assert stat.S_IMODE(run.st_mode) == 0o755
     assert run.st_mtime == 1_700_000_000
     assert stat.S_IMODE((root / "etc/secret").stat().st_mode) == 0o600
+    assert stat.S_IMODE((root / "srv").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("time", ["nan", "inf", "-1", "1e30"])
+def test_a_time_that_is_none_is_the_beginning_of_time(root: Path, time: str) -> None:
+    info = tarfile.TarInfo("a")
+    info.pax_headers = {"mtime": time}
+    applied(root, info.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
+    assert (root / "a").stat().st_mtime == 0
 
 
 def test_a_compressed_layer_is_as_good(root: Path) -> None:
