@@ -30,7 +30,7 @@ def _clients(directory: Path) -> list[tuple[str, str, str]]:
     rows = []
     for client in CLIENTS:
         if client.runtime in ready:
-            rows.append((client.runtime, "ready", ""))
+            rows.append((client.runtime, "ready", client.advice(directory / client.runtime)))
         else:
             add = f"lightswitch runtimes add {client.runtime}"
             rows.append((client.runtime, "missing", client.missing() or add))

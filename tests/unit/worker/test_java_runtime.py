@@ -96,6 +96,12 @@ def test_what_the_functions_user_chooses_is_not_decided_by_us(chosen: str, ours:
     assert ours not in " ".join(java_options(17, 512, chosen, ""))
 
 
+def test_a_share_of_the_memory_is_one_of_the_functions() -> None:
+    options = java_options(17, 512, "-XX:MaxRAMPercentage=50", "")
+    assert options[0] == "-XX:MaxRAM=512m"
+    assert "-XX:MaxRAM=512m" not in java_options(17, 512, "-XX:MaxRAM=300m", "")
+
+
 def test_other_options_of_the_user_leave_ours_as_they_are() -> None:
     assert java_options(17, 512, "-Dgc=-XX:+UseG1GC -verbose:gc", "") == java_options(17, 512, "", "")
 
@@ -130,12 +136,14 @@ def test_an_archive_is_used_only_with_the_build_of_java_that_made_it(tmp_path: P
     assert is_current(directory, home)
     runtime = JavaClient(17).ready(directory)
     assert runtime is not None
+    assert JavaClient(17).advice(directory) == ""
     archive = "-XX:SharedArchiveFile=/var/runtime/classes.jsa"
     assert archive in runtime.command(SEEN, Launch("pkg.Class", 512, {}))
     chosen = {"JAVA_TOOL_OPTIONS": "-Xshare:off"}
     assert archive not in runtime.command(SEEN, Launch("pkg.Class", 512, chosen))
     (directory / "archive.build").write_text("Debian 17.0.14")
     assert not is_current(directory, home)
+    assert "runtimes add java17 --again" in JavaClient(17).advice(directory)
 
 
 def test_what_is_missing_names_the_version_and_where_it_is_looked_for(

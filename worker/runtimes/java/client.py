@@ -50,6 +50,13 @@ class JavaClient:
         can_wait = archived and (directory / WAITING_PART).is_file() and jars[-1] == jar_name()
         return JavaRuntime(home, directory, jars, archived, can_wait)
 
+    def advice(self, directory: Path) -> str:
+        """Java refuses an archive of another build of it; one that could not be made is not there."""
+        runtime = self.ready(directory)
+        if runtime is None or runtime.archived:
+            return ""
+        return f"starts slowly; once a JDK is there: lightswitch runtimes add {self.runtime} --again"
+
     def install(self, directory: Path) -> None:
         """Without a compiler, or where the archive cannot be made, functions only start later."""
         directory.chmod(0o755)

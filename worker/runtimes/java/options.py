@@ -15,7 +15,8 @@ NATIVE_ACCESS_SINCE = 24
 UTF_8_SINCE = 18
 """From this version on, text is in UTF-8 whatever the locale; Lambda's locale is a UTF-8 one."""
 
-HEAP = r"-Xmx|-XX:MaxHeapSize=|-XX:MaxRAM"
+MACHINE = r"-XX:MaxRAM="
+HEAP = r"-Xmx|-XX:MaxHeapSize=|-XX:MaxRAM(Percentage|Fraction)="
 COLLECTOR = r"-XX:\+Use\w+GC\b"
 ENCODING = r"-Dfile\.encoding="
 COMPILATION = r"-XX:TieredStopAtLevel=|-XX:-TieredCompilation|-Xint|-Xcomp"
@@ -28,7 +29,9 @@ def java_options(major: int, memory_mb: int, chosen: str, native_part: str) -> l
     win: so what they decide is left out of it. `native_part` is the path of the client's library.
     """
     options = [
-        *_unless(HEAP, chosen, f"-XX:MaxRAM={memory_mb}m", f"-XX:MaxHeapSize={heap_kb(memory_mb)}k"),
+        # A share that the function's user chooses is one of its memory, as in Lambda's small machines.
+        *_unless(MACHINE, chosen, f"-XX:MaxRAM={memory_mb}m"),
+        *_unless(HEAP, chosen, f"-XX:MaxHeapSize={heap_kb(memory_mb)}k"),
         *_unless(COLLECTOR, chosen, "-XX:+UseSerialGC"),
         *_unless(COMPILATION, chosen, "-XX:+TieredCompilation", "-XX:TieredStopAtLevel=1"),
         "--add-opens=java.base/java.io=ALL-UNNAMED",

@@ -54,6 +54,9 @@ class OfficialClient(Protocol):
     def ready(self, directory: Path) -> OfficialRuntime | None:
         """The runtime, where it has been installed into `directory` and can run here."""
 
+    def advice(self, directory: Path) -> str:
+        """What would have the one in `directory` start sooner; empty where nothing."""
+
     def install(self, directory: Path) -> None:
         """Get it from its registry into `directory`, which is empty. Takes minutes. Raises CannotInstall."""
 

@@ -93,6 +93,9 @@ class NodeClient:
             program = on_path.program
         return NodeRuntime(self.runtime, program, directory, self.entry, self.preloaded)
 
+    def advice(self, directory: Path) -> str:
+        return ""
+
     def install(self, directory: Path) -> None:
         """With an interpreter unless the PATH has this version. The client's native part is compiled, unless
         another version of Node.js beside this one has it: all can load the same."""
