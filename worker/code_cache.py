@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,9 @@ from broker.errors import CodeCorrupt
 from broker.single_flight import SingleFlight
 from worker.cache_directory import CacheDirectory, remove
 from worker.layer_merge import merge, part_of
+
+RECENTLY_SECONDS = 60.0
+"""What was wanted so lately is still there: nobody removes what was wanted within an hour."""
 
 
 class Packages(Protocol):
@@ -28,6 +32,7 @@ class CodeCache:
         self._directory = CacheDirectory(directory)
         self._packages = packages
         self._flights: SingleFlight[Path] = SingleFlight()
+        self._wanted: dict[str, float] = {}
 
     async def task_root(self, digest: str) -> Path:
         """The unpacked, read-only code. Raises CodeNotFound, CodeCorrupt, CodeStoreUnavailable, OSError."""
@@ -38,7 +43,7 @@ class CodeCache:
 
         Raises as `task_root` does.
         """
-        if await asyncio.to_thread(self._directory.want, name):
+        if await self._has(name):
             return self._directory / name
         return await self._flights.run(name, lambda: self._fetch(name, digests))
 
@@ -49,10 +54,21 @@ class CodeCache:
         more often than every `unwanted_seconds`: what still runs on old code has that long to end.
         """
         await asyncio.to_thread(self._directory.evict, keep, unwanted_seconds)
+        self._wanted.clear()
 
     async def close(self) -> None:
         """Give up what is being fetched."""
         await self._flights.close()
+
+    async def _has(self, name: str) -> bool:
+        """Whether it is there. Asking the file system takes a thread; several functions may have one code."""
+        now = time.monotonic()
+        if now - self._wanted.get(name, float("-inf")) < RECENTLY_SECONDS:
+            return True
+        found = await asyncio.to_thread(self._directory.want, name)
+        if found:
+            self._wanted[name] = now
+        return found
 
     async def _fetch(self, name: str, digests: Sequence[str]) -> Path:
         packages = [await self._packages.get(digest) for digest in digests]
