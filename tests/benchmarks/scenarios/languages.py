@@ -54,10 +54,7 @@ def measure(contestants: Contestants, effort: Effort) -> Findings:
 
 def _guests(findings: Findings) -> list[Guest]:
     node = package({"app.js": (FUNCTIONS / "fresh.js").read_bytes()})
-    guests = [
-        Guest("Node.js 20", "nodejs20.x", node, b"{}", 100, 15),
-        Guest("Node.js 22", "nodejs22.x", node, b"{}", 100, 15),
-    ]
+    guests = [Guest(f"Node.js {major}", f"nodejs{major}.x", node, b"{}", 100, 15) for major in (20, 22, 24)]
     try:
         go = package({"bootstrap": built_greeter()})
         guests.append(Guest("Go", "provided.al2023", go, b'{"name":"Ada"}', 25))

@@ -1,0 +1,1 @@
+// Loading it loads what loads modules of this kind.
