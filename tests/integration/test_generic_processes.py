@@ -120,6 +120,16 @@ async def test_several_environments_at_once_each_get_a_process_of_their_own(benc
     assert len({tried.environment.pid for tried in many}) == 5
 
 
+async def test_they_end_where_memory_runs_short_and_come_back_with_functions(
+    bench: Workbench, waiting: list[int]
+) -> None:
+    bench.factory.shed()
+    assert bench.sandbox.waiting() == []
+    await until(lambda: not set(waiting) & set(psutil.pids()))
+
+    assert len(await bench.prewarm()) == len(waiting)
+
+
 async def test_they_end_with_their_worker(bench: Workbench, waiting: list[int]) -> None:
     await bench.factory.close()
 

@@ -218,5 +218,8 @@ class EnvironmentFactory(Protocol):
     def create(self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]) -> Environment:
         """A new environment, not started. `on_gone` is called once if it dies while IDLE."""
 
+    def shed(self) -> None:
+        """Memory runs short: end what waits for functions that may never come."""
+
     async def close(self) -> None:
         """Stop what is shared and every environment that is left."""

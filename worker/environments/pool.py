@@ -50,6 +50,7 @@ class Pool:
         self._provisioned: dict[Fleet, None] = {}
         self._hungry: dict[Fleet, None] = {}
         self._room = Room(limits)
+        self._shed_prewarmed = factory.shed
         self._turnover = Turnover(factory, self._room, journal, self)
         self._patience = Patience(limits.enough_busy, self._serve_the_tired)
         self._feeding = False
@@ -120,7 +121,8 @@ class Pool:
         self._standing.freeze(self._clock())
 
     def shed(self) -> None:
-        """Memory runs short: stop a quarter of the idle environments, oldest first."""
+        """Memory runs short: stop what is pre-warmed, and of the idle environments the oldest quarter."""
+        self._shed_prewarmed()
         for place in list(self._idle)[: len(self._idle) // 4 + 1]:
             self._evict(place)
 

@@ -123,6 +123,10 @@ class ProcessEnvironmentFactory:
             return FrameChannel
         return HttpChannel
 
+    def shed(self) -> None:
+        """The sandbox's pre-warmed processes."""
+        self._sandbox.shed()
+
     async def close(self) -> None:
         await self._templates.close()
         await asyncio.gather(*(environment.stop() for environment in list(self._environments)))

@@ -178,6 +178,9 @@ class Sandbox(Protocol):
     async def start(self, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure) -> SandboxProcess:
         """Ask for a process; returns once it has been asked for. Raises StartFailed."""
 
+    def shed(self) -> None:
+        """End pre-warmed processes that wait; they are made again when functions start."""
+
     async def close(self) -> None:
         """Kill every process that is left and stop what is shared. Idempotent."""
 

@@ -269,6 +269,10 @@ class ProcessSandbox:
             raise
         return branch
 
+    def shed(self) -> None:
+        """End generic processes."""
+        self._generics.shed()
+
     async def close(self) -> None:
         """End all zygotes, and with them every process."""
         await self._generics.close()

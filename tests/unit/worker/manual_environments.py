@@ -77,11 +77,15 @@ class ManualFactory:
     def __init__(self) -> None:
         self.made: list[ManualEnvironment] = []
         self.exhausted = False
+        self.has_shed = False
 
     def runtimes(self) -> tuple[str, ...]:
         return ()
 
     async def open(self) -> None: ...
+
+    def shed(self) -> None:
+        self.has_shed = True
 
     async def close(self) -> None: ...
 

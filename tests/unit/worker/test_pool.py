@@ -264,3 +264,4 @@ async def test_where_memory_runs_short_the_oldest_idle_environment_goes(factory:
     await settle()
 
     assert [made.stopped for made in factory.made] == [True, False]
+    assert factory.has_shed
