@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,14 @@ import json
 
 def handler(event, context):
     print("HEARD " + json.dumps(event))
+"""
+
+CALLS_HOME = b"""
+import socket
+
+def handler(event, context):
+    with socket.create_connection(("127.0.0.1", event["port"])) as home:
+        home.recv(1)
 """
 
 
@@ -86,11 +95,13 @@ class TestEnds:
     def test_a_function_that_was_deleted_meanwhile_fails_and_loses_nothing(
         self, system: LiveSystem, function_name: str
     ) -> None:
-        deploy(system, function_name)
-        with reserved(system, function_name, 1):
-            first = send(system, function_name, {"do": "sleep", "seconds": 1})
+        deploy(system, function_name, CALLS_HOME)
+        with reserved(system, function_name, 1), socket.create_server(("127.0.0.1", 0)) as home:
+            first = send(system, function_name, {"port": home.getsockname()[1]})
+            running, _ = home.accept()
             second = send(system, function_name, {})
             system.client.delete_function(FunctionName=function_name)
+            running.close()
             assert end_of(system, first)["status"] == "succeeded"
             assert end_of(system, second)["reason"] == "FunctionNotFound"
             deploy(system, function_name)

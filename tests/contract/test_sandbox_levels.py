@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.environment_workbench import CHILDREN, PATIENCE, Kind, Tried, Workbench, processes_naming
+from tests.environment_workbench import CHILDREN, Kind, Tried, Workbench, processes_naming
 from tests.sandbox_levels import workbench_at
 from worker.environments.interface import Exited, HandlerFailed, Succeeded, TimedOut
 from worker.environments.lifecycle import State
@@ -177,14 +177,28 @@ async def test_the_most_memory_used_is_told(bench: Workbench) -> None:
 async def test_nothing_goes_on_while_frozen(bench: Workbench) -> None:
     tried = await prisoner(bench, "tick")
     await told(tried, "start")
+    assert not await stands_still(tried)
 
     tried.environment.freeze()
-    await asyncio.sleep(0.2 * PATIENCE)
-    frozen = await told(tried)
-    await asyncio.sleep(0.2 * PATIENCE)
+    while not await stands_still(tried):
+        pass
 
-    assert frozen <= 5 * PATIENCE
-    assert await told(tried) > frozen + 10 * PATIENCE
+    frozen = await told(tried)
+    while await told(tried) < frozen + 10:
+        pass
+
+
+async def stands_still(tried: Tried) -> bool:
+    """Was none of its threads scheduled for a while? The ticking one would have been forty times."""
+    before = switches(tried.environment.pid)
+    await asyncio.sleep(0.2)
+    return switches(tried.environment.pid) == before
+
+
+def switches(pid: int) -> int:
+    """How often the process's threads went to sleep."""
+    said = [status.read_text() for status in Path(f"/proc/{pid}/task").glob("*/status")]
+    return sum(int(text.partition("voluntary_ctxt_switches:")[2].split()[0]) for text in said)
 
 
 async def test_a_frozen_environment_can_be_destroyed(bench: Workbench) -> None:

@@ -9,18 +9,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.callers import FUNCTION, Callers
+from tests.faults.callers import FUNCTION, Answer, Callers
 from tests.faults.conftest import LIMIT, kill
 from tests.faults.journal import Journal
 from tests.faults.leaks import full_limit_works
 from tests.faults.waiting import eventually
-from tests.live_system import LiveSystem
+from tests.live_system import SHARED, LiveSystem
 from tests.signed_requests import sign
 
 ANSWERED_WITHIN_SECONDS = 5
+QUEUED_AFTER_SECONDS = 1.0
 
 
 def test_callers_of_a_killed_gateway_are_not_left_waiting(
@@ -76,8 +78,10 @@ def test_a_call_whose_caller_hangs_up_while_it_is_queued_never_runs(
         for connection in hung_up:
             connection.close()
 
-        eventually("an empty queue", lambda: callers.get("/depth")["queued"] == 0)
+        others: list[Future[Answer]] = []
+        eventually("free slots", lambda: _queued(callers, others) == LIMIT - 1)
         os.kill(stopped, signal.SIGCONT)
+    assert [call.result().succeeded for call in others] == [True] * len(others)
     assert not occupying.result().succeeded
     full_limit_works(callers, journal, LIMIT, "afterwards")
     assert not journal.runs_of("call")
@@ -87,7 +91,7 @@ def test_a_call_whose_caller_hangs_up_while_it_is_queued_never_runs(
 def _worker_for_one(system: LiveSystem) -> Iterator[int]:
     """Another worker, which runs one invocation at a time and is killed in the end; its pid."""
     program = str(Path(sys.executable).with_name("lightswitch"))
-    command = [program, "worker", "--data-dir", str(system.data_dir), "--max-concurrency", "1"]
+    command = [program, "worker", "--data-dir", str(system.data_dir), "--max-concurrency", "1", *SHARED]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "worker_ready" not in process.stderr.readline():
@@ -96,6 +100,16 @@ def _worker_for_one(system: LiveSystem) -> Iterator[int]:
             yield process.pid
         finally:
             process.kill()
+
+
+def _queued(callers: Callers, calls: list[Future[Answer]]) -> int:
+    """One more call; it joins `calls` if it waits, and is throttled otherwise. How many wait."""
+    call = callers.call({"label": "waiting"})
+    try:
+        assert call.result(QUEUED_AFTER_SECONDS).error == "TooManyRequestsException"
+    except TimeoutError:
+        calls.append(call)
+    return len(calls)
 
 
 def _workers(callers: Callers) -> list[int]:

@@ -38,7 +38,10 @@ async def main():
         await family.run(json.dumps(sys.argv[2]).encode())
         busy = await bench.start("app.sleep", root)
         run = asyncio.create_task(busy.run(b"600", seconds=600))
-        pids = [each.environment.pid for each in (idle, family, busy)]
+        environments = [each.environment for each in (idle, family, busy)]
+        while not all(each.pid for each in environments):  # ready before the zygote has said which it is
+            await asyncio.sleep(0.01)
+        pids = [each.pid for each in environments]
         children = processes_naming(sys.argv[2])
         children.remove(os.getpid())
         assert len(children) == CHILDREN

@@ -58,7 +58,7 @@ class RunningGateway:
         self.provisioning = MemoryProvisioningStore()
         self.readiness = Readiness(self.broker)
         self.images = settings.data_dir / "images"
-        self.images.mkdir()
+        self.images.mkdir(exist_ok=True)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._ready: Future[asyncio.AbstractEventLoop] = Future()
