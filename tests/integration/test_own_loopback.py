@@ -119,3 +119,31 @@ async def test_nobody_serves_in_anothers_place(tmp_path: Path) -> None:
 
         assert await done(second, serve=[address]) == "PermissionError"
         assert await done(first, serve=[address], ask=[["127.0.0.1", PORT]]) == ["first"]
+
+
+SPY = """
+import urllib.error, urllib.request
+
+def handler(address, context):
+    url = f"http://{address}/2020-01-01/extension/register"
+    request = urllib.request.Request(url, b"{}", {"Lambda-Extension-Name": "spy"})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return "no answer"
+"""
+TELLER = "import os\ndef handler(event, context):\n    return os.environ['AWS_LAMBDA_RUNTIME_API']\n"
+
+
+async def test_nobody_speaks_for_another_environment(tmp_path: Path) -> None:
+    async with workbench_at(Level.L3, tmp_path) as bench:
+        teller = await bench.start("app.handler", bench.code(app=TELLER))
+        spy = await bench.start("app.handler", bench.code(app=SPY))
+        address = await done(teller)
+
+        outcome = (await spy.run(json.dumps(address).encode())).outcome
+
+        assert outcome == Succeeded(b'"no answer"')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import socket
 import time
 from collections.abc import Callable, Mapping
 
@@ -36,6 +37,7 @@ from worker.environments.runtime_command import RuntimeCommand
 from worker.environments.templates import Templates
 from worker.metering import Usage
 from worker.runtime_api.listener import RuntimeApiListener
+from worker.runtime_api.peer import is_from
 from worker.runtime_api.routes import Api
 from worker.runtimes.official.interface import OfficialRuntime
 from worker.sandbox.interface import (
@@ -110,7 +112,7 @@ class ProcessEnvironment:
             raise
         if self._extensions.phases is not None:
             self._output.redirect(self._extensions.function_wrote)
-        api = Api(self._channel.session, self._extensions.session, spec, self._subscribe)
+        api = Api(self._channel.session, self._extensions.session, spec, self._subscribe, self._admits)
         self._listener = RuntimeApiListener(api, inside=sandbox.own_network)
         self._process: SandboxProcess | None = None
         self._init: asyncio.Future[None] = self._loop.create_future()
@@ -287,6 +289,13 @@ class ProcessEnvironment:
     def _subscribe(self, name: str, subscription: Subscription) -> None:
         self._extensions.subscribe(name, subscription)
         self._output.redirect(self._extensions.function_wrote)
+
+    def _admits(self, connection: socket.socket) -> bool:
+        """Where each environment has a user of its own, nobody else may speak for this one."""
+        process = self._process
+        if process is None or not process.uid or not process.loopback_address:
+            return True  # in a network of its own there is nobody else
+        return is_from(process.uid, connection)
 
     def extensions_registered(self) -> None:
         self._extensions.let_runtime_start()

@@ -53,6 +53,8 @@ class RuntimeConnection(asyncio.Protocol):
         # uvloop's transports are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
+        if not self._api.admits(transport.get_extra_info("socket")):
+            self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.discard(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,6 +42,8 @@ class Api:
     extensions: ExtensionSession
     spec: EnvironmentSpec
     subscribe: telemetry.Subscribe
+    admits: Callable[[socket.socket], bool] = lambda connection: True
+    """Whether a connection comes from the environment itself."""
 
 
 def answer(api: Api, request: Request) -> bytes:

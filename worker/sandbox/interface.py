@@ -121,6 +121,10 @@ class SandboxProcess(Protocol):
         The caller owns it. -1: the spec's."""
 
     @property
+    def uid(self) -> int:
+        """Of its processes; 0 where they have the worker's."""
+
+    @property
     def loopback_address(self) -> str:
         """Where the worker reaches what it binds to loopback; empty in a network of its own."""
 
