@@ -348,6 +348,7 @@ class Zygote:
             if not everything or self._sweep_and_wait(everything):
                 break
         if self._isolation.cgroups is not None:
+            self._isolation.cgroups.thaw_all()
             self._wait_for(everybody)
             self._isolation.cgroups.remove_all()
 

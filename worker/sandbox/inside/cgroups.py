@@ -94,12 +94,18 @@ class Cgroups:
 
     def clear(self) -> None:
         """Remove groups that nobody uses any more."""
-        names = {name for each in self.directories.values() for name in _groups_in(each)}
-        for name in names:
-            with contextlib.suppress(OSError):
-                # What was killed while it was frozen dies now.
-                self.freeze(name, frozen=False)
+        self.thaw_all()
+        for name in self._names():
             self.remove(name)
+
+    def thaw_all(self) -> None:
+        """What was killed while it was frozen dies now."""
+        for name in self._names():
+            with contextlib.suppress(OSError):
+                self.freeze(name, frozen=False)
+
+    def _names(self) -> set[str]:
+        return {name for each in self.directories.values() for name in _groups_in(each)}
 
     def create(self, name: str) -> None:
         """A group without limits. Raises OSError."""
