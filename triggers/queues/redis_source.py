@@ -15,6 +15,7 @@ from typing import Self
 from broker.errors import BrokerError
 from broker.redis_list import RedisList
 from triggers.queues.arrivals import Arrivals
+from triggers.queues.gathering import Gathering
 from triggers.queues.kombu_envelope import opened
 from triggers.queues.message import QueueMessage, SourceUnavailable
 from triggers.queues.settings import QueueSettings, masked_url
@@ -22,6 +23,8 @@ from triggers.queues.settings import QueueSettings, masked_url
 _BLOCK_SECONDS = 5.0
 _MOST_AT_ONCE = 50
 _CANCEL_SECONDS = 0.1
+_WORTH_A_REQUEST = 4
+"""The share of the window that is to be free before more is read."""
 
 
 class RedisSource:
@@ -31,6 +34,7 @@ class RedisSource:
         self._settings = settings
         self._list = RedisList(settings.url, settings.queue, settings.dead_letters, reader)
         self._arrivals = Arrivals()
+        self._done = Gathering(self._list.forget)
         self._numbers = itertools.count(1)
         self._in_hand = 0
         self._room = asyncio.Event()
@@ -53,7 +57,7 @@ class RedisSource:
 
     async def ack(self, messages: Sequence[QueueMessage]) -> None:
         with self._settling(len(messages)):
-            await self._list.forget([message.token for message in messages])
+            await self._done.add([message.token for message in messages])
 
     async def retry(self, message: QueueMessage) -> None:
         with self._settling(1):
@@ -68,6 +72,7 @@ class RedisSource:
             while not self._reader.done():  # redis-py may swallow a cancellation in the middle of a command
                 self._reader.cancel()
                 await asyncio.wait({self._reader}, timeout=_CANCEL_SECONDS)
+            await self._done.idle()
             await self._list.close()
             with contextlib.suppress(BrokerError):  # then the next reader puts it back
                 await self._list.open()
@@ -92,7 +97,7 @@ class RedisSource:
 
     async def _read_some(self) -> None:
         room = min(_MOST_AT_ONCE, self._settings.window - self._in_hand)
-        if room <= 0:
+        if room < max(1, self._settings.window // _WORTH_A_REQUEST):
             self._room.clear()
             await self._room.wait()
             return
