@@ -60,7 +60,7 @@ echo "+memory +cpu +pids" > $groups/cgroup.subtree_control
 mkdir $groups/service && echo $$ > $groups/service/cgroup.procs
 export HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin CI=1 LIGHTSWITCH_TEST_PATIENCE={patience}
 {python} -m pytest {tests} -v --color=no --timeout=600 --durations=10 \
-    -p no:cacheprovider -p tests.cgroup2_guest.quick_library
+    -p no:cacheprovider -p tests.cgroup2_guest.slow_machine
 echo "guest: exit status $?"
 echo o > /proc/sysrq-trigger; while :; do :; done"""
 
