@@ -11,8 +11,8 @@ from tests.acceptance.functions import call, failing_call
 from tests.deployment_packages import package
 from tests.guest_runtimes import add_runtime
 from tests.live_system import LiveSystem
+from worker.runtimes.node.client import NODE_CLIENTS
 from worker.runtimes.official.interface import CannotInstall
-from worker.runtimes.official.node import NODE_CLIENTS
 
 pytestmark = pytest.mark.timeout(600)
 """The first run installs the clients, which are compiled, and two interpreters."""

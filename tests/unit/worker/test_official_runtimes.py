@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from worker.runtimes.node.client import NODE_CLIENTS
+from worker.runtimes.node.runtime import NodeRuntime
 from worker.runtimes.official.interface import CannotInstall, Launch
-from worker.runtimes.official.node import NODE_CLIENTS, NodeRuntime
 from worker.runtimes.official.table import install, installed
 from worker.sandbox.interface import Locations
 

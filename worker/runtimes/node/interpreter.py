@@ -45,6 +45,12 @@ def interpreter_directory(directory: Path) -> Path:
     return directory / "node_modules" / (interpreter_package() or "none")
 
 
+def strip_interpreter(directory: Path) -> None:
+    """Take away what only compiling for it needs, where there is one."""
+    for part in ("include", "share"):
+        shutil.rmtree(interpreter_directory(directory) / part, ignore_errors=True)
+
+
 def installed_interpreter(directory: Path) -> str | None:
     """Its program, relative to the installation."""
     program = interpreter_directory(directory) / "bin" / "node"

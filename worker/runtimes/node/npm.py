@@ -30,13 +30,14 @@ def npm_install(directory: Path, package: str, *, with_interpreter: bool = False
 
 
 def copy_client(source: Path, target: Path) -> None:
-    """Copy what is installed in `source`, but for its interpreter, beside what `target` has."""
+    """Copy what is installed in `source` beside what `target` has: not the interpreter, nor what the native
+    part was compiled from."""
     shutil.copytree(
         source / "node_modules",
         target / "node_modules",
         dirs_exist_ok=True,
         symlinks=True,
-        ignore=shutil.ignore_patterns(".bin", *PACKAGES.values()),
+        ignore=shutil.ignore_patterns(".bin", "deps", *PACKAGES.values()),
     )
 
 

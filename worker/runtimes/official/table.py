@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from worker.runtimes.java.client import JAVA_CLIENTS
+from worker.runtimes.node.client import NODE_CLIENTS
 from worker.runtimes.official.interface import CannotInstall, OfficialClient, OfficialRuntime, install_whole
-from worker.runtimes.official.node import NODE_CLIENTS
 
 CLIENTS: tuple[OfficialClient, ...] = (*NODE_CLIENTS, *JAVA_CLIENTS)
 
