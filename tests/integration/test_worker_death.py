@@ -24,17 +24,6 @@ from pathlib import Path
 from tests.environment_workbench import CHILDREN, processes_naming, workbench
 from worker.sandbox.process_sandbox import ProcessSandbox
 
-def family_of(pid):
-    uid = os.stat(f"/proc/{pid}").st_uid
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and entry.stat().st_uid == uid:
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return sorted(found)
-
 async def main():
     directory = Path(sys.argv[1])
     library = directory / "library"
@@ -49,17 +38,10 @@ async def main():
         await family.run(json.dumps(sys.argv[2]).encode())
         busy = await bench.start("app.sleep", root)
         run = asyncio.create_task(busy.run(b"600", seconds=600))
-        snapped = bench.make("app.echo", root, snap_start=True)
-        await snapped.environment.start()
-        environments = [each.environment for each in (idle, family, busy, snapped)]
+        environments = [each.environment for each in (idle, family, busy)]
         while not all(each.pid for each in environments):  # ready before the zygote has said which it is
             await asyncio.sleep(0.01)
-        pids = [each.pid for each in environments[:3]]
-        if bench.factory.copies:
-            # The template, frozen by then, a copy that waits, and this one.
-            while len(restored := family_of(snapped.environment.pid)) < 5:
-                await asyncio.sleep(0.01)
-            pids += restored
+        pids = [each.pid for each in environments]
         children = processes_naming(sys.argv[2])
         children.remove(os.getpid())
         assert len(children) == CHILDREN
