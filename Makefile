@@ -31,7 +31,7 @@ check: setup ## Lint, format, types, layering
 	$(BIN)/lint-imports
 
 test: setup ## All tests but the benchmarks
-	$(BIN)/pytest tests --ignore=tests/benchmarks --session-timeout=1140 $(PYTEST_FLAGS)
+	$(BIN)/pytest tests --ignore=tests/benchmarks -n 2 --dist loadfile --session-timeout=1140 $(PYTEST_FLAGS)
 
 test-cgroup2: setup ## The sandbox under control groups version 2, in an emulated machine (needs qemu; minutes)
 	@$(BIN)/python -m tests.cgroup2_guest

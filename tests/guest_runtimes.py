@@ -6,7 +6,7 @@ import time
 
 from deploy.credentials import Credentials
 from deploy.endpoint import Endpoint
-from tests.acceptance.download_cache import download_cache
+from tests.acceptance.download_cache import filling_cache
 from tests.live_system import LiveSystem
 from worker.runtimes.official.table import install
 
@@ -21,7 +21,8 @@ def add_runtime(system: LiveSystem, runtime: str) -> None:
     entry = system.data_dir / "runtimes" / runtime
     if entry.exists():
         return
-    client = install(runtime, download_cache("runtimes"))
+    with filling_cache("runtimes", "node") as cache:
+        client = install(runtime, cache)
     entry.parent.mkdir(exist_ok=True)
     entry.symlink_to(client)
     deadline = time.monotonic() + OFFERED_WITHIN_SECONDS

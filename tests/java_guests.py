@@ -10,7 +10,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from tests.acceptance.download_cache import download_cache
+from tests.acceptance.download_cache import filling_cache
 from tests.maven import fetch
 from tests.web_server import Unavailable
 from worker.runtimes.java.java_homes import find_java_homes
@@ -34,14 +34,14 @@ def add_java_runtime(runtime: str, data_dir: Path) -> str:
         return ""
     if missing := missing_tools():
         return missing
-    cache = download_cache("runtimes")
-    try:
-        client = install(runtime, cache)
-    except CannotInstall as error:
-        if os.environ.get("CI"):
-            raise
-        return str(error)
-    assert runtime in installed(cache)
+    with filling_cache("runtimes", "java") as cache, filling_cache("maven"):
+        try:
+            client = install(runtime, cache)
+        except CannotInstall as error:
+            if os.environ.get("CI"):
+                raise
+            return str(error)
+        assert runtime in installed(cache)
     shutil.copytree(client, target, symlinks=True)
     return ""
 
@@ -80,7 +80,16 @@ def build_guest(project: Path) -> JavaGuest:
     """`project` has pom.xml and src/. Raises CannotBuild; in CI only where tools are missing."""
     if missing := missing_tools():
         raise CannotBuild(missing)
-    directory = download_cache("java") / f"{project.name}-{_digest(project)}"
+    with filling_cache("java") as cache:
+        directory = _built(project, cache / f"{project.name}-{_digest(project)}")
+    classes = directory / "classes"
+    return JavaGuest(
+        {str(path.relative_to(classes)): path.read_bytes() for path in sorted(classes.rglob("*.class"))},
+        {path.name: path.read_bytes() for path in sorted((directory / "lib").glob("*.jar"))},
+    )
+
+
+def _built(project: Path, directory: Path) -> Path:
     if not directory.is_dir():
         unfinished = directory.with_name(f"unfinished-{directory.name}")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -92,11 +101,7 @@ def build_guest(project: Path) -> JavaGuest:
             raise CannotBuild(str(error)) from error
         _compile(project, unfinished / "lib", unfinished / "classes")
         unfinished.rename(directory)
-    classes = directory / "classes"
-    return JavaGuest(
-        {str(path.relative_to(classes)): path.read_bytes() for path in sorted(classes.rglob("*.class"))},
-        {path.name: path.read_bytes() for path in sorted((directory / "lib").glob("*.jar"))},
-    )
+    return directory
 
 
 def _compile(project: Path, libraries: Path, classes: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
+from tests.acceptance.download_cache import filling_cache
 from tests.web_server import Unavailable
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lightswitch-tests"
 FETCHED_WITHIN_SECONDS = 180
 
 
@@ -19,13 +17,11 @@ def libraries(name: str, dependency: str, version: str) -> Path:
     for tool in ("mvn", "java"):
         if shutil.which(tool) is None:
             raise Unavailable(f"no {tool} on PATH to run {name} with")
-    folder = CACHE / f"{name}-{version}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with filling_cache("libraries") as cache:
+        folder = cache / f"{name}-{version}"
         if not folder.exists():
             fetch(name, _pom(name, dependency, version), folder)
-    return folder
+        return folder
 
 
 def _pom(name: str, dependency: str, version: str) -> str:
@@ -48,13 +44,14 @@ def fetch(name: str, pom: str, folder: Path) -> None:
     (partial / "pom.xml").write_text(pom)
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={partial}", "-DincludeScope=runtime"]
     try:
-        done = subprocess.run(
-            ["mvn", "-q", "-B", *goal],
-            cwd=partial,
-            capture_output=True,
-            text=True,
-            timeout=FETCHED_WITHIN_SECONDS,
-        )
+        with filling_cache("maven"):  # Maven's own cache is not made for several at a time
+            done = subprocess.run(
+                ["mvn", "-q", "-B", *goal],
+                cwd=partial,
+                capture_output=True,
+                text=True,
+                timeout=FETCHED_WITHIN_SECONDS,
+            )
     except subprocess.TimeoutExpired:
         raise Unavailable(f"Maven did not fetch {name} within {FETCHED_WITHIN_SECONDS} s") from None
     if done.returncode:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -12,3 +15,12 @@ def download_cache(name: str) -> Path:
     directory = Path(base) / name
     directory.mkdir(parents=True, exist_ok=True)
     return directory
+
+
+@contextmanager
+def filling_cache(name: str, part: str = "all") -> Iterator[Path]:
+    """The directory `name`, while no other test process fills this part of it."""
+    directory = download_cache(name)
+    with directory.with_name(f"{name}.{part}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield directory

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.download_cache import download_cache
+from tests.acceptance.download_cache import filling_cache
 
 SOURCE = Path(__file__).parent / "guests" / "go_greeter"
 
@@ -19,11 +19,12 @@ def built_greeter() -> bytes:
     go = shutil.which("go")
     if go is None:
         pytest.skip("go is not installed")
-    program = download_cache("go") / "bootstrap"
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
     fetched = subprocess.run([go, "mod", "download"], cwd=SOURCE, env=environment, capture_output=True)
     if fetched.returncode != 0:
         pytest.skip(f"aws-lambda-go cannot be downloaded: {fetched.stderr.decode()[-300:]}")
-    build = [go, "build", "-ldflags=-s -w", "-o", str(program), "."]
-    subprocess.run(build, cwd=SOURCE, env=environment, check=True)
-    return program.read_bytes()
+    with filling_cache("go") as cache:
+        program = cache / "bootstrap"
+        build = [go, "build", "-ldflags=-s -w", "-o", str(program), "."]
+        subprocess.run(build, cwd=SOURCE, env=environment, check=True)
+        return program.read_bytes()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.download_cache import download_cache
+from tests.acceptance.download_cache import filling_cache
 
 SOURCES = Path(__file__).parent / "guests" / "node_packages"
 NOT_DEPLOYED = (".map", ".d.ts", ".d.mts", ".d.cts", ".md")
@@ -38,15 +38,20 @@ def _installed(manifest: Path) -> Path:
     if npm is None:
         pytest.skip("npm is not installed")
     digest = hashlib.sha256(manifest.read_bytes()).hexdigest()[:12]
-    directory = download_cache("npm") / digest
-    if not directory.is_dir():
-        unfinished = directory.with_name(f"unfinished-{digest}")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        shutil.copy(manifest, unfinished)
-        command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(unfinished)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            pytest.skip(f"npm could not get the packages: {done.stderr[-500:]}")
-        unfinished.rename(directory)
-    return directory
+    with filling_cache("npm") as cache:
+        directory = cache / digest
+        if not directory.is_dir():
+            _install(npm, manifest, directory)
+        return directory
+
+
+def _install(npm: str, manifest: Path, directory: Path) -> None:
+    unfinished = directory.with_name(f"unfinished-{directory.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    shutil.copy(manifest, unfinished)
+    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(unfinished)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"npm could not get the packages: {done.stderr[-500:]}")
+    unfinished.rename(directory)
