@@ -22,6 +22,9 @@ from tests.deployment_packages import package
 from tests.installed_packages import files_of
 from tests.live_system import LiveSystem
 
+pytestmark = pytest.mark.timeout(600)
+"""The first run compiles what is written in Rust."""
+
 SOURCE = Path(__file__).parent / "guests" / "rust_extensions"
 BUILD_SECONDS = 240
 """What a first build may take; the next run goes on where it ended."""
