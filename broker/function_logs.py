@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 import msgspec
 
+from broker.cancellation import end
 from broker.errors import BrokerError, BrokerUnavailable
 from broker.log_buffer import Backlog, LogBuffer, entries
 from broker.redis_client import redis_client, translated
@@ -119,9 +120,7 @@ class RedisFunctionLogs:
     async def close(self) -> None:
         """Store what is left, if Redis answers within moments, and disconnect. Idempotent."""
         if self._flusher is not None:
-            self._flusher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._flusher
+            await end(self._flusher)
             self._flusher = None
             try:
                 async with asyncio.timeout(_LAST_FLUSH_SECONDS):

@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 
 from broker.caller import Caller
+from broker.cancellation import end
 from broker.code_garbage import CodeGarbage
 from broker.code_store import CodeStore
 from broker.connections import connected
@@ -99,7 +100,7 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
         stack.push_async_callback(directory.close)
         code_store = CodeStore(settings)
         garbage = CodeGarbage(code_store, registry, opened.layers)
-        stack.push_async_callback(_ended, asyncio.create_task(garbage.run(), name="code garbage"))
+        stack.push_async_callback(end, asyncio.create_task(garbage.run(), name="code garbage"))
         inbox = await broker.inbox()
         spans = InvokeTracing(tracing)
         invoke = Invoke(broker, inbox, registry, verifier, names, spans)
@@ -123,9 +124,3 @@ async def _parts(settings: Settings, options: GatewayOptions, tracing: Tracing) 
             function_urls=FunctionUrls(invoke.calls, registry, verifier, spans, settings.account_id),
             image_directories=options.image_directories,
         )
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

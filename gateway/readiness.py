@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from broker.cancellation import end
 from broker.errors import BrokerUnavailable
 from broker.interface import Broker
 
@@ -33,9 +34,7 @@ class Readiness:
     async def stop(self) -> None:
         """Idempotent."""
         if self._pinging is not None:
-            self._pinging.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pinging
+            await end(self._pinging)
             self._pinging = None
 
     @property

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from broker.caller import Caller
+from broker.cancellation import end
 from broker.connections import connected
 from broker.errors import BrokerUnavailable
 from broker.settings import Settings
@@ -48,9 +49,7 @@ async def _serve(settings: Settings) -> int:
         tasks = (serving, scheduling, stopping)
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
     return 0
 
 

@@ -14,6 +14,7 @@ from functools import partial
 
 import uvloop
 
+from broker.cancellation import end
 from broker.code_store import CodeStore
 from broker.connections import connected
 from broker.destination_senders import DestinationSenders
@@ -140,7 +141,7 @@ async def _parts(settings: Settings, options: WorkerOptions, tracing: Tracing) -
         images = ImageCache(settings.data_dir / "image-cache", store)
         stack.push_async_callback(images.close)
         sweep = sweep_code((code, images), registry)
-        stack.push_async_callback(_ended, asyncio.create_task(sweep, name="sweep-code"))
+        stack.push_async_callback(end, asyncio.create_task(sweep, name="sweep-code"))
         senders = DestinationSenders(settings)
         stack.push_async_callback(senders.close)
         functions = Functions(registry, code, images, settings)
@@ -156,16 +157,10 @@ async def _parts(settings: Settings, options: WorkerOptions, tracing: Tracing) -
         consumer = await broker.consumer(capacity, factory.runtimes())
         stack.push_async_callback(_sign_off, consumer)
         watch = watch_runtimes(settings.data_dir / "runtimes", factory, consumer)
-        stack.push_async_callback(_ended, asyncio.create_task(watch, name="watch-runtimes"))
+        stack.push_async_callback(end, asyncio.create_task(watch, name="watch-runtimes"))
         host = Host(consumer.epoch, _memory_mb(options), factory.runtimes)
         keeper = Keeper(host, opened.provisioning, registry, functions, pool, consumer.offer)
         yield Parts(Loop(consumer, executor.execute, capacity), consumer, pool, keeper)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 async def _sign_off(consumer: Consumer) -> None:

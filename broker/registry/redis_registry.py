@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from broker.cancellation import end
 from broker.errors import BrokerError, BrokerUnavailable, FunctionExists, FunctionNotFound
 from broker.redis_client import redis_client, translated
 from broker.registry.announcements import Announcements
@@ -51,9 +51,7 @@ class RedisRegistry:
 
     async def close(self) -> None:
         if self._listener is not None:
-            self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+            await end(self._listener)
             self._listener = None
         await self._reads.close()
         await self._client.aclose()

@@ -7,10 +7,10 @@ miss anything. While the store is away it keeps what it knew.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping
 
+from broker.cancellation import end
 from broker.errors import BrokerError
 from broker.trigger_store.interface import TriggerStore
 from broker.trigger_store.model import Changes, TriggerRecord
@@ -57,9 +57,7 @@ class Directory:
     async def close(self) -> None:
         """Follow no longer. Idempotent."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
             self._task = None
 
     async def refresh(self) -> None:
