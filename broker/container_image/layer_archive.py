@@ -12,7 +12,6 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import IO, Literal, Protocol
 
 from broker.container_image.errors import ImageRefused
@@ -184,7 +183,8 @@ def _whiteout(parts: tuple[str, ...]) -> Entry | None:
 
 def path_parts(name: str) -> tuple[str, ...]:
     """The parts of a path below the root. Raises ImageRefused where it points elsewhere."""
-    parts = tuple(part for part in PurePosixPath(name).parts if part != "/")
+    # By hand: pathlib takes two slashes at the beginning for a root of its own kind, "//".
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if "\0" in name or ".." in parts:
         raise ImageRefused(f"a layer has an entry outside of the image: {name[:100]!r}")
     sizes = [len(part.encode("utf-8", "surrogateescape")) for part in parts]

@@ -95,6 +95,8 @@ class _Application:
         os.link(original, path, follow_symlinks=False)
 
     def _path(self, parts: Parts) -> Path:
+        if any("/" in part for part in parts):  # joined, an absolute one would replace the root
+            raise ImageRefused(f"a layer has a path of the parts {parts!r:.100}, which are no names")
         return self._root.joinpath(*parts)
 
     def _parent(self, parts: Parts) -> Parts:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from broker.container_image.errors import ImageRefused
-from broker.container_image.layer_archive import Budget, entries
+from broker.container_image.layer_archive import Budget, Entry, Kind, entries
 from broker.container_image.root_filesystem import apply_layer, finish
 from tests.container_images import Member, applied, directory, hard_link, layer, symlink
 
@@ -141,6 +141,49 @@ def test_names_that_lead_out_or_are_too_long_are_refused(root: Path, tmp_path: P
     with pytest.raises(ImageRefused, match=r"outside of the image|too long a name"):
         applied(root, layer(Member(name)))
     assert os.listdir(tmp_path) == ["root"]
+
+
+@pytest.mark.parametrize("slashes", ["/", "//", "///"])
+def test_slashes_at_the_beginning_of_a_name_lead_nowhere_but_into_the_image(
+    root: Path, tmp_path: Path, slashes: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_bytes(b"secret")
+    there = f"{slashes}{str(outside).lstrip('/')}"
+    inside = root / str(outside).lstrip("/")
+    applied(
+        root,
+        layer(Member(f"{there}/old", b"1"), Member(f"{there}/sub/older"), directory(f"{there}/made")),
+        layer(
+            hard_link("linked", f"{there}/old"),
+            hard_link(f"{there}/again", "linked"),
+            symlink(f"{there}/soft", "old"),
+            Member(f"{there}/.wh.precious"),
+            Member(f"{there}/sub/.wh..wh..opq"),
+        ),
+        layer(Member(f"{there}/.wh..wh..opq"), Member(f"{there}/precious", b"2")),
+    )
+    assert contents(outside) == {"precious"}
+    assert (outside / "precious").read_bytes() == b"secret"
+    assert contents(inside) == {"precious"}
+    assert (root / "linked").read_bytes() == b"1"
+    with pytest.raises(ImageRefused, match="hard link"):
+        applied(tmp_path / "other", layer(hard_link("stolen", f"{there}/precious")))
+
+
+@pytest.mark.parametrize("parts", [("//", "outside"), ("/outside",), ("a/b",)])
+def test_a_part_of_a_path_that_is_no_name_is_refused(
+    root: Path, parts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: tuple[Kind, ...] = ("directory", "file", "whiteout", "opaque")
+    for kind in kinds:
+        entry = Entry(kind, parts)
+        monkeypatch.setattr(
+            "broker.container_image.root_filesystem.entries", lambda tar, budget, e=entry: iter([e])
+        )
+        with pytest.raises(ImageRefused, match="no names"):
+            applied(root, b"tar of")
 
 
 def test_a_loop_of_links_is_refused(root: Path) -> None:
