@@ -24,7 +24,7 @@ _BLOCK_SECONDS = 5.0
 _MOST_AT_ONCE = 50
 _CANCEL_SECONDS = 0.1
 _WORTH_A_REQUEST = 4
-"""The share of the window that is to be free before more is read."""
+"""The share of what the window holds beyond one batch that is to be free before more is read."""
 
 
 class RedisSource:
@@ -37,6 +37,8 @@ class RedisSource:
         self._done = Gathering(self._list.forget)
         self._numbers = itertools.count(1)
         self._in_hand = 0
+        spare = settings.window - settings.batch_size  # a batch must fill whatever is not worth a request
+        self._worth = max(1, min(_MOST_AT_ONCE, spare // _WORTH_A_REQUEST))
         self._room = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
 
@@ -97,7 +99,7 @@ class RedisSource:
 
     async def _read_some(self) -> None:
         room = min(_MOST_AT_ONCE, self._settings.window - self._in_hand)
-        if room < max(1, self._settings.window // _WORTH_A_REQUEST):
+        if room < self._worth:
             self._room.clear()
             await self._room.wait()
             return

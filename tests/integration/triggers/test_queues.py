@@ -463,6 +463,29 @@ async def test_kombu_envelopes_on_redis_are_opened(lists: RedisLists, queue: str
     assert message["headers"]["h"] == "v"
 
 
+async def test_batches_fill_from_a_redis_list_however_large_they_are(lists: RedisLists, queue: str) -> None:
+    function = Function()
+    settings = QueueSettings(url=lists.url, queue=queue, batch_size=100, batching_window_seconds=300)
+    lists.send(queue, *map(str, range(400)))
+    async with serving(settings, function):
+        await until(lambda: len(function.bodies) == 400)
+    assert [len(batch) for batch in function.batches] == [100] * 4
+    assert lists.size(queue) == 0
+
+
+async def test_a_window_of_one_batch_fills_it_at_once(lists: RedisLists, queue: str) -> None:
+    function = Function()
+    settings = QueueSettings(
+        url=lists.url, queue=queue, batch_size=10, prefetch=10, batching_window_seconds=300
+    )
+    async with serving(settings, function):
+        for number in range(20):
+            lists.send(queue, str(number))
+            await until(lambda: lists.size(queue) == 0)  # one at a time is read, the tenth, too
+        await until(lambda: len(function.bodies) == 20)
+    assert [len(batch) for batch in function.batches] == [10, 10]
+
+
 async def test_a_crashed_redis_is_noticed_and_its_messages_come_again(
     start_redis: StartRedis, queue: str
 ) -> None:
