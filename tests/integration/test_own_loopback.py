@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,13 @@ import os, socket, threading
 PORT = int(os.environ["PORT"])
 kept = []
 
-def serve(host):
+def serve(host, port=PORT):
     server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind((host, PORT))
+    server.bind((host, port))
     server.listen()
     threading.Thread(target=answer, args=(server,), daemon=True).start()
+    return server.getsockname()[1]
 
 def answer(server):
     while True:
@@ -54,12 +56,23 @@ def echo_of_a_datagram():
         client.sendto(b"datagram", ("127.0.0.1", PORT))
         return server.recvfrom(100)[0].decode()
 
+def send(host, port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        try:
+            return client.sendto(b"datagram", (host, port))
+        except OSError as error:
+            return type(error).__name__
+
 def handler(event, context):
     try:
         for host in event.get("serve", []):
             serve(host)
     except OSError as error:
         return type(error).__name__
+    if "any_port" in event:
+        return ask("127.0.0.1", serve(event["any_port"], 0))
+    if "datagram_to" in event:
+        return send(*event["datagram_to"])
     return [ask(host, port) for host, port in event.get("ask", [])] or echo_of_a_datagram()
 """
 
@@ -79,15 +92,29 @@ async def done(tried: Tried, **wish: Any) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def machines_server() -> AsyncIterator[int]:
-    """The port of a server of this machine's own loopback."""
+async def machines_server(host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """The port of a server of this machine; bound to its own loopback, or to all addresses."""
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"machine")
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, 0), family=family, dualstack_ipv6=":" in host)
+    async with await asyncio.start_server(answer, sock=listening) as server:
         yield server.sockets[0].getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def every_address(host: str) -> AsyncIterator[int]:
+    """The port of servers of this machine, of streams and of datagrams, that are bound to all addresses."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    async with machines_server(host) as port:
+        with socket.socket(family, socket.SOCK_DGRAM) as datagrams:
+            if family == socket.AF_INET6:
+                datagrams.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            datagrams.bind((host, port))
+            yield port
 
 
 @pytest.mark.parametrize("network", ["open", "filtered"])
@@ -109,6 +136,32 @@ async def test_environments_that_serve_the_same_port_reach_themselves(
         assert await done(second) == "datagram"
         machine = await done(first, ask=[["127.0.0.1", port]])
         assert machine == (["machine"] if network == "open" else ["PermissionError"])
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+async def test_filtered_functions_reach_no_server_of_the_machine_at_all_addresses(
+    tmp_path: Path, host: str
+) -> None:
+    async with workbench_at(Level.L3, tmp_path, "filtered") as bench, every_address(host) as port:
+        first = await start(bench, "first")
+        assert first.environment.process is not None
+        own = first.environment.process.loopback_address
+        there = [[address, port] for address in ("127.0.0.1", "::ffff:127.0.0.1", own, f"::ffff:{own}")]
+
+        assert await done(first, ask=there) == ["PermissionError"] * 4
+        assert await done(first, datagram_to=["127.0.0.1", port]) == "PermissionError"
+        assert await done(first, datagram_to=[own, port]) == "PermissionError"
+        here = [["127.0.0.1", PORT], [own, PORT], [f"::ffff:{own}", PORT]]
+        assert await done(first, serve=["0.0.0.0"], ask=here) == ["first"] * 3
+
+
+@pytest.mark.parametrize("network", ["open", "filtered"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])
+async def test_a_server_that_takes_any_port_is_reached(tmp_path: Path, network: Network, host: str) -> None:
+    async with workbench_at(Level.L3, tmp_path, network) as bench:
+        first = await start(bench, "first")
+
+        assert await done(first, any_port=host) == "first"
 
 
 async def test_nobody_serves_in_anothers_place(tmp_path: Path) -> None:

@@ -19,11 +19,14 @@ HOOKS = {"bind4": 8, "bind6": 9, "connect4": 10, "connect6": 11, "sendmsg4": 14,
 
 IPV4_AT, IPV6_AT, PORT_AT, TYPE_AT = 4, 8, 24, 32
 """Offsets in what the program is given."""
+SOURCE_AT = 24
+"""Offset in a socket that was looked up: the IPv4 address it is bound to, in the network's byte order."""
 
 GET_UID, LOOK_UP_TCP, LOOK_UP_UDP, RELEASE_SOCKET = 15, 84, 85, 86
 
 MOVE, MOVE_32, AND_32, ADD_32, LOAD_32, TO_BIG_ENDIAN = 0xBF, 0xBC, 0x54, 0x04, 0x61, 0xDC
-SET, SET_32, ADD, IF_NULL, IF_SAME, IF_EQUAL, IF_NOT_EQUAL = 0xB7, 0xB4, 0x07, 0x15, 0x1E, 0x16, 0x56
+SET, SET_32, ADD, IF_NULL = 0xB7, 0xB4, 0x07, 0x15
+IF_SAME, IF_DIFFERENT, IF_EQUAL, IF_NOT_EQUAL = 0x1E, 0x5E, 0x16, 0x56
 STORE_32, STORE_16, CLEAR_32, CLEAR_16 = 0x63, 0x6B, 0x62, 0x6A
 GO, CALL, EXIT = 0x05, 0x85, 0x95
 

@@ -14,14 +14,10 @@ from collections.abc import Mapping, Sequence
 
 from . import own_loopback
 from .address_program import (
-    ADD_32,
     AND_32,
-    CALL,
-    GET_UID,
     GO,
     IF_EQUAL,
     IF_NOT_EQUAL,
-    IF_SAME,
     IPV4_AT,
     IPV6_AT,
     MOVE_32,
@@ -30,7 +26,7 @@ from .address_program import (
     attach,
 )
 from .kernel import Kernel
-from .own_loopback import API_MASK, API_NETWORK, prefer_own_ipv4, prefer_own_mapped
+from .own_loopback import prefer_own_ipv4, prefer_own_mapped
 
 REFUSED_IPV4 = (
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
@@ -51,7 +47,7 @@ def attach_filter(kernel: Kernel, group: str, allowed: Sequence[str]) -> None:
 
 def _programs(allowed: Sequence[str]) -> Mapping[str, bytes]:
     ipv4, ipv6 = ipv4_program(allowed, name_servers()), ipv6_program(allowed)
-    binding = own_loopback.bind_programs()
+    binding = own_loopback.bind_programs(filtered=True)
     return {"connect4": ipv4, "connect6": ipv6, "sendmsg4": ipv4, "sendmsg6": ipv6, **binding}
 
 
@@ -104,11 +100,7 @@ def ipv4_program(allowed: Sequence[str], resolvers: Sequence[str]) -> bytes:
     program = FilterProgram()
     program.begin()
     prefer_own_ipv4(program)
-    program.add(CALL, value=GET_UID)
-    program.add(AND_32, 0, value=API_MASK)
-    program.add(ADD_32, 0, value=API_NETWORK)
     program.load(2, IPV4_AT)
-    program.add(IF_SAME, 2, 0, goal="allow")
     program.load(4, PORT_AT)
     program.add(IF_NOT_EQUAL, 4, value=DNS_PORT << 16, goal="no question")
     for address in resolvers:

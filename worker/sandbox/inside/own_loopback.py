@@ -20,6 +20,7 @@ from .address_program import (
     CONTEXT,
     GET_UID,
     GO,
+    IF_DIFFERENT,
     IF_EQUAL,
     IF_NOT_EQUAL,
     IF_NULL,
@@ -35,6 +36,7 @@ from .address_program import (
     RELEASE_SOCKET,
     SET,
     SET_32,
+    SOURCE_AT,
     STORE_16,
     STORE_32,
     TO_BIG_ENDIAN,
@@ -53,6 +55,8 @@ MAPPED = (0, 0, 0xFFFF)
 STREAM = 1
 OWN = 7
 """The register with the environment's own address, in the network's byte order."""
+FOUND = 8
+"""The register with the address that a socket found is bound to."""
 TUPLE_BYTES = 12
 STACK = 10
 TRIAL = "loopback-trial"
@@ -95,9 +99,9 @@ class LoopbackGroups:
             self._cgroups.bring_to_loopback(pid)
 
 
-def bind_programs() -> dict[str, bytes]:
-    """By hook."""
-    return {"bind4": _bind_ipv4(), "bind6": _bind_ipv6()}
+def bind_programs(*, filtered: bool = False) -> dict[str, bytes]:
+    """By hook. `filtered`: what is bound to all addresses cannot be reached."""
+    return {"bind4": _bind_ipv4(filtered), "bind6": _bind_ipv6(filtered)}
 
 
 def programs() -> dict[str, bytes]:
@@ -118,19 +122,15 @@ def programs() -> dict[str, bytes]:
 
 
 def prefer_own_ipv4(program: AddressProgram) -> None:
-    """Send what is for 127.0.0.1 to the own address, where somebody listens; else go on."""
-    program.load(2, IPV4_AT)
-    program.add(IF_NOT_EQUAL, 2, value=LOOPBACK, goal="elsewhere")
+    """Send what is for 127.0.0.1, or the own address, to the latter, where somebody listens; else go on."""
     _prefer_own(program, IPV4_AT)
 
 
 def prefer_own_mapped(program: AddressProgram) -> None:
-    """The same for 127.0.0.1 as sockets of IPv6 write it."""
+    """The same for these addresses as sockets of IPv6 write them."""
     for place, expected in enumerate(MAPPED):
         program.load(2, IPV6_AT + 4 * place)
         program.add(IF_NOT_EQUAL, 2, value=expected, goal="elsewhere")
-    program.load(2, IPV6_AT + 12)
-    program.add(IF_NOT_EQUAL, 2, value=LOOPBACK, goal="elsewhere")
     _prefer_own(program, IPV6_AT + 12)
 
 
@@ -143,8 +143,14 @@ def _own_address(program: AddressProgram) -> None:
 
 
 def _prefer_own(program: AddressProgram, address_at: int) -> None:
-    """Look for a socket at the own address with the port asked for; ends at "elsewhere" without one."""
+    """Look for a socket that is bound to the own address and the port asked for; ends at "elsewhere" without
+    one. Those that this machine's services bind to all addresses are found too, and are not meant."""
     _own_address(program)
+    program.add(LOAD_32, 2, CONTEXT, offset=address_at)
+    program.add(IF_SAME, 2, OWN, goal="own")
+    program.load(2, address_at)
+    program.add(IF_NOT_EQUAL, 2, value=LOOPBACK, goal="elsewhere")
+    program.label("own")
     program.add(CLEAR_32, STACK, offset=-12)
     program.add(STORE_32, STACK, OWN, offset=-8)
     program.add(CLEAR_16, STACK, offset=-4)
@@ -158,8 +164,10 @@ def _prefer_own(program: AddressProgram, address_at: int) -> None:
     _look_up(program, LOOK_UP_TCP)
     program.label("looked up")
     program.add(IF_NULL, 0, value=0, goal="elsewhere")
+    program.add(LOAD_32, FOUND, 0, offset=SOURCE_AT)
     program.add(MOVE, 1, 0)
     program.add(CALL, value=RELEASE_SOCKET)
+    program.add(IF_DIFFERENT, FOUND, OWN, goal="elsewhere")
     program.add(STORE_32, CONTEXT, OWN, offset=address_at)
     program.add(GO, goal="allow")
     program.label("elsewhere")
@@ -175,7 +183,7 @@ def _look_up(program: AddressProgram, helper: int) -> None:
     program.add(CALL, value=helper)
 
 
-def _bind_ipv4() -> bytes:
+def _bind_ipv4(filtered: bool) -> bytes:
     program = AddressProgram()
     program.begin()
     # Who is still root binds the Runtime API's address for the uid that he will have.
@@ -193,22 +201,30 @@ def _bind_ipv4() -> bytes:
     program.add(GO, goal="refuse")
     program.label("no uid's")
     program.add(IF_NOT_EQUAL, 2, value=0, goal="allow")
-    # Without a port it is a client that binds: it may want to send anywhere.
-    program.add(LOAD_32, 3, CONTEXT, offset=PORT_AT)
-    program.add(IF_EQUAL, 3, value=0, goal="allow")
-    program.label("own")
+    _allow_clients(program, filtered)
     program.add(STORE_32, CONTEXT, OWN, offset=IPV4_AT)
     return program.assemble()
 
 
-def _bind_ipv6() -> bytes:
+def _allow_clients(program: AddressProgram, filtered: bool) -> None:
+    """Goes on at "own" with servers. Without a port it is a client that binds: it may want to send anywhere.
+    Streams are rather servers that take any port; `filtered`, they would reach themselves no other way."""
+    program.add(LOAD_32, 3, CONTEXT, offset=PORT_AT)
+    program.add(IF_NOT_EQUAL, 3, value=0, goal="own")
+    if filtered:
+        program.add(LOAD_32, 3, CONTEXT, offset=TYPE_AT)
+        program.add(IF_EQUAL, 3, value=STREAM, goal="own")
+    program.add(GO, goal="allow")
+    program.label("own")
+
+
+def _bind_ipv6(filtered: bool) -> bytes:
     program = AddressProgram()
     program.begin()
     for place in range(4):
         program.load(2, IPV6_AT + 4 * place)
         program.add(IF_NOT_EQUAL, 2, value=0, goal="allow")
-    program.add(LOAD_32, 3, CONTEXT, offset=PORT_AT)
-    program.add(IF_EQUAL, 3, value=0, goal="allow")
+    _allow_clients(program, filtered)
     _own_address(program)
     program.add(SET_32, 3, value=MAPPED[2])
     program.add(TO_BIG_ENDIAN, 3, value=32)
