@@ -127,6 +127,13 @@ async def test_extensions_are_told_less_than_the_runtime(bench: Workbench) -> No
     assert not [name for name in names if name.startswith("AWS_LAMBDA_LOG")]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="functions share the user of a worker that is not root")
+async def test_no_memory_can_be_written_before_the_runtime_starts(bench: Workbench) -> None:
+    tried = await start(bench, intruder={"intrude": True})
+
+    assert said(tried, "writable") == [[]]
+
+
 async def test_the_answer_does_not_wait_for_extensions_but_the_environment_does(bench: Workbench) -> None:
     tried = await start(bench, slow={"work_seconds": 0.3})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import socket
 from typing import Protocol
 
@@ -95,7 +96,7 @@ class ExtensionLine:
         if not data:
             self.close()
             return
-        connection = socket.socket(fileno=descriptors[0]) if descriptors else None
+        connection = _socket_of(descriptors[0]) if descriptors else None
         try:
             event = msgspec.json.decode(data, type=_Event)
         except msgspec.MsgspecError:
@@ -118,3 +119,12 @@ class ExtensionLine:
         else:
             waiting.set_exception(CannotConnect(event.error))
         return False
+
+
+def _socket_of(descriptor: int) -> socket.socket | None:
+    """None where it is something else."""
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None

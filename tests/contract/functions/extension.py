@@ -2,7 +2,7 @@
 """An external extension that does what the variable of its own name says, and writes down what it sees.
 
 EXTENSION_PLAN: JSON {name: plan}. Members of a plan: events; misbehave (when) with how and status; report
-("init", "exit"); work_seconds, shutdown_seconds.
+("init", "exit"); work_seconds, shutdown_seconds; intrude (before the runtime starts).
 """
 
 from __future__ import annotations
@@ -88,6 +88,19 @@ def follow(listening: Any) -> None:
         say(batch=[json.loads(line)], path="tcp")
 
 
+def intrude() -> None:
+    """Find other processes whose memory can be written."""
+    found = []
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
+        try:
+            os.close(os.open(f"/proc/{pid}/mem", os.O_RDWR))
+        except OSError:
+            continue
+        if pid != os.getpid():
+            found.append(pid)
+    say(writable=found)
+
+
 def tick() -> None:
     while True:
         say(tick=True)
@@ -96,6 +109,8 @@ def tick() -> None:
 
 def main() -> None:
     misbehave("before registering")
+    if PLAN.get("intrude"):
+        intrude()
     headers, function = call(
         "register",
         {"events": PLAN.get("events", ["INVOKE", "SHUTDOWN"])},

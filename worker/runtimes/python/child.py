@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from ...sandbox.inside.confine import Confinement, confine, prepare
 from ...sandbox.inside.extension_host import ExtensionPrograms, start_extensions
 from ...sandbox.inside.isolation import Isolation
+from ...sandbox.inside.kernel import PR_SET_DUMPABLE
 from .encoding import Encoding
 from .function_log import FunctionLog, flush_streams, open_streams
 from .function_loop import FunctionLoop
@@ -102,6 +103,8 @@ class Child:
             os.dup2(line.fileno(), LINE_DESCRIPTOR, inheritable=False)
             line.detach()
             self._isolation.kernel.close_all_but([CHANNEL_DESCRIPTOR, LINE_DESCRIPTOR])
+        # Where extensions run it was not; with nothing of the zygote's left it is like any program.
+        self._isolation.kernel.prctl(PR_SET_DUMPABLE, 1)
         return self._run_python(request, function_end, is_template=line is not None)
 
     def _enter(self, directory: str) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from .isolation import Isolation
+from .kernel import PR_SET_DUMPABLE
 
 MESSAGE_BYTES = 4096
 CONNECT_SECONDS = 1.0
@@ -37,7 +38,9 @@ class ExtensionPrograms:
 def start_extensions(isolation: Isolation, programs: ExtensionPrograms, output: int, line: int) -> None:
     """Fork the host and wait until the worker lets this process go on; where the host has ended, end.
 
-    `output` takes what extensions write. Raises OSError."""
+    `output` takes what extensions write. This process stays undumpable: extensions have its user and could
+    write its memory, while it still holds what is the zygote's. Raises OSError."""
+    isolation.kernel.prctl(PR_SET_DUMPABLE, 0)
     readable, writable = os.pipe()
     if _fork_host(isolation):
         _become_host(isolation, programs, output, line, writable)
