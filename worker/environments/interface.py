@@ -218,6 +218,9 @@ class EnvironmentFactory(Protocol):
     def create(self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]) -> Environment:
         """A new environment, not started. `on_gone` is called once if it dies while IDLE."""
 
+    def reap(self) -> None:
+        """End what is shared and has not been used for long. Asked every few seconds."""
+
     def shed(self) -> None:
         """Memory runs short: end what waits for functions that may never come."""
 

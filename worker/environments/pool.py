@@ -51,6 +51,7 @@ class Pool:
         self._hungry: dict[Fleet, None] = {}
         self._room = Room(limits)
         self._shed_prewarmed = factory.shed
+        self._reap_shared = factory.reap
         self._turnover = Turnover(factory, self._room, journal, self)
         self._patience = Patience(limits.enough_busy, self._serve_the_tired)
         self._feeding = False
@@ -105,6 +106,7 @@ class Pool:
 
     def reap(self) -> None:
         """Stop environments that have been idle for long enough; load those whose call is expected."""
+        self._reap_shared()
         now = self._clock()
         for place in [place for place in self._idle if self._aging.is_over(place, now)]:
             self._evict(place)

@@ -123,9 +123,13 @@ class ProcessEnvironmentFactory:
             return FrameChannel
         return HttpChannel
 
+    def reap(self) -> None:
+        self._templates.reap()
+
     def shed(self) -> None:
-        """The sandbox's pre-warmed processes."""
+        """The sandbox's pre-warmed processes, and templates that nobody copies just now."""
         self._sandbox.shed()
+        self._templates.shed()
 
     async def close(self) -> None:
         await self._templates.close()

@@ -78,11 +78,15 @@ class ManualFactory:
         self.made: list[ManualEnvironment] = []
         self.exhausted = False
         self.has_shed = False
+        self.has_reaped = False
 
     def runtimes(self) -> tuple[str, ...]:
         return ()
 
     async def open(self) -> None: ...
+
+    def reap(self) -> None:
+        self.has_reaped = True
 
     def shed(self) -> None:
         self.has_shed = True

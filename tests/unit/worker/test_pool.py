@@ -227,6 +227,7 @@ async def test_reaping_stops_what_has_been_idle_for_too_long(factory: ManualFact
     pool.reap()
     await settle()
     assert factory.made[0].stopped
+    assert factory.has_reaped
     assert pool.census() == {"idle": 0, "starting": 0, "memory_mb": 0}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.worker.manual_environments import settle
 from worker.environments import templates
 from worker.environments.interface import EnvironmentSpec, InitFailed, OnOutput
 from worker.environments.templates import Templates
@@ -31,10 +32,13 @@ class Made:
     ) -> None:
         self.spec, self.on_gone, self._failure = spec, on_gone, failure
         self.process: Any = object()
+        self.may_come_up = asyncio.Event()
+        self.may_come_up.set()
         self.stopped = False
 
     async def start(self) -> None:
         await asyncio.sleep(0)
+        await self.may_come_up.wait()
         if self._failure is not None:
             raise self._failure
 
@@ -46,11 +50,14 @@ class Factory:
     def __init__(self) -> None:
         self.made: list[Made] = []
         self.failure: InitFailed | None = None
+        self.slow = False
         self.output = bytearray()
         self.templates = Templates(self._make)
 
     def _make(self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]) -> Made:
         self.made.append(Made(spec, on_gone, self.failure))
+        if self.slow:
+            self.made[-1].may_come_up.clear()
         return self.made[-1]
 
     async def lend(self, spec: EnvironmentSpec = SPEC) -> Any:
@@ -138,3 +145,79 @@ async def test_one_that_nobody_used_for_long_ends(factory: Factory, monkeypatch:
     await factory.templates.close()
 
     assert factory.made[0].stopped
+
+
+async def test_one_that_nobody_used_for_long_ends_though_no_other_is_made(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await factory.lend()
+
+    factory.templates.reap()
+    await factory.templates.close()
+    assert not factory.made[0].stopped
+
+    monkeypatch.setattr(templates, "KEEP_SECONDS", -1.0)
+    factory.templates.reap()
+    await factory.templates.close()
+    assert factory.made[0].stopped
+
+
+async def test_where_memory_runs_short_those_that_nobody_uses_end(factory: Factory) -> None:
+    async with factory.templates.lend(SPEC, factory.output.extend):
+        await factory.lend(replace(SPEC, version="2"))
+
+        factory.templates.shed()
+        await factory.templates.close()
+
+    assert [made.stopped for made in factory.made] == [False, True]
+    await factory.lend(replace(SPEC, version="2"))
+    assert len(factory.made) == 3
+
+
+async def test_what_cannot_be_copied_is_remembered_where_memory_runs_short(factory: Factory) -> None:
+    factory.failure = InitFailed(NOT_COPYABLE, b"{}", 1.0)
+    await factory.lend()
+
+    factory.templates.shed()
+
+    assert await factory.lend() is None
+    assert len(factory.made) == 1
+
+
+async def test_a_replaced_one_ends_when_its_last_user_leaves(factory: Factory) -> None:
+    async with factory.templates.lend(SPEC, factory.output.extend):
+        await factory.lend(replace(SPEC, variables={"NEW": "1"}))
+        await settle()
+        assert not factory.made[0].stopped
+
+    await settle()
+    assert [made.stopped for made in factory.made] == [True, False]
+
+
+async def test_one_that_is_replaced_while_it_starts_ends_after_its_use(factory: Factory) -> None:
+    factory.slow = True
+    slow = asyncio.create_task(factory.lend())
+    await settle()
+    factory.slow = False
+    await factory.lend(replace(SPEC, variables={"NEW": "1"}))
+
+    factory.made[0].may_come_up.set()
+
+    assert await slow is factory.made[0].process
+    await settle()
+    assert [made.stopped for made in factory.made] == [True, False]
+
+
+async def test_one_that_comes_up_for_nobody_after_it_was_replaced_ends(factory: Factory) -> None:
+    factory.slow = True
+    slow = asyncio.create_task(factory.lend())
+    await settle()
+    slow.cancel()
+    await settle()
+    factory.slow = False
+    await factory.lend(replace(SPEC, variables={"NEW": "1"}))
+
+    factory.made[0].may_come_up.set()
+    await settle()
+
+    assert [made.stopped for made in factory.made] == [True, False]
