@@ -28,6 +28,7 @@ from worker.functions import Functions
 from worker.provisioning.neighbours import Neighbours
 from worker.provisioning.offers import Offer, Offers
 from worker.provisioning.plan import Plan, kept, plan, planned_in_all
+from worker.provisioning.specs import Specs
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class Keeper:
         self._host = host
         self._store = store
         self._registry = registry
-        self._functions = functions
+        self._specs = Specs(functions)
         self._pool = pool
         self._offers = Offers(offer)
         self._clock = clock
@@ -101,6 +102,7 @@ class Keeper:
         finally:
             with contextlib.suppress(BrokerError):
                 await self._store.withdraw(self._host.worker)
+            await self._specs.aclose()
 
     async def _tick_or_wait(self) -> None:
         try:
@@ -123,8 +125,10 @@ class Keeper:
         planned = plan(wanted, fleet)
         for key in self._jobs.keys() - {demand.key for demand in wanted}:
             self._drop(self._jobs.pop(key))
+        await self._take_up([demand for demand in wanted if self._is_news(demand, planned)])
         for demand in wanted:
-            await self._follow(demand, planned, fleet)
+            if demand.key in self._jobs:
+                self._follow(self._jobs[demand.key], demand, planned, fleet)
 
     async def _demands(self) -> list[Demand]:
         wanted: list[Demand] = []
@@ -133,17 +137,23 @@ class Keeper:
                 wanted += demands(await self._registry.get(name))
         return wanted
 
-    async def _follow(self, demand: Demand, planned: Plan, fleet: Sequence[Announcement]) -> None:
-        share = planned.get(self._host.worker, {}).get(demand.key, 0)
+    def _share(self, demand: Demand, planned: Plan) -> int:
+        return planned.get(self._host.worker, {}).get(demand.key, 0)
+
+    def _is_news(self, demand: Demand, planned: Plan) -> bool:
+        """There is something to do, or to complain of, and nothing is known of it yet."""
+        lacks_room = planned_in_all(planned, demand.key) != demand.count
+        return demand.key not in self._jobs and (self._share(demand, planned) > 0 or lacks_room)
+
+    async def _take_up(self, news: Sequence[Demand]) -> None:
+        specs = await self._specs.find(news)
+        for demand in news:
+            if demand.key in specs:
+                self._jobs[demand.key] = Job(demand, specs[demand.key])
+
+    def _follow(self, job: Job, demand: Demand, planned: Plan, fleet: Sequence[Announcement]) -> None:
+        share = self._share(demand, planned)
         room = planned_in_all(planned, demand.key)
-        job = self._jobs.get(demand.key)
-        if job is None:
-            if not share and room == demand.count:
-                return
-            spec = await self._spec(demand)
-            if spec is None:
-                return
-            job = self._jobs[demand.key] = Job(demand, spec)
         if job.demand.revision != demand.revision:
             job.failure, job.retry_at, job.pause_seconds = "", None, FIRST_RETRY_SECONDS
             job.provision.failure = None
@@ -194,15 +204,6 @@ class Keeper:
     def _drop(self, job: Job) -> None:
         self._pool.provision(job.demand.key, job.spec, 0)
         self._offers.drop(job.demand, job.provision)
-
-    async def _spec(self, demand: Demand) -> EnvironmentSpec | None:
-        """None where the function, or its code, is not to be had just now; the log says which."""
-        try:
-            function = await self._functions.find(demand.function_name, demand.config.version)
-        except (BrokerError, OSError) as error:
-            log.warning("not_provisioned", extra={"function": demand.key, "reason": str(error)})
-            return None
-        return function.spec if function.key == demand.key else None
 
 
 def _provisionable_mb(host: Host) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from broker.errors import FunctionNotFound
+from broker.errors import CodeNotFound, FunctionNotFound
 from broker.provisioning.memory_store import MemoryProvisioningStore
 from broker.provisioning.standing import Standing, standing
 from broker.registry.memory_registry import Memory, MemoryRegistry
@@ -21,15 +22,29 @@ from worker.environments.pool import Pool
 from worker.environments.room import PoolLimits
 from worker.functions import Functions
 from worker.journal import Journal
+from worker.provisioning import specs
 from worker.provisioning.keeper import FIRST_RETRY_SECONDS, INIT_FAILURE, Host, Keeper
 
 SETTINGS = Settings("redis://nowhere", Path("/nowhere"), "file:///nowhere")
 
 
-class NoCode:
-    """Code that is always there."""
+class Code:
+    """Code that is there when it may be."""
+
+    def __init__(self) -> None:
+        self.may_come = asyncio.Event()
+        self.may_come.set()
+        self.is_coming = False
+        self.failure: CodeNotFound | None = None
 
     async def task_root(self, digest: str) -> Path:
+        self.is_coming = True
+        try:
+            await self.may_come.wait()
+        finally:
+            self.is_coming = False
+        if self.failure is not None:
+            raise self.failure
         return Path("/task")
 
     async def layers_root(self, name: str, digests: object) -> Path:
@@ -80,7 +95,8 @@ class Worker:
             PoolLimits(memory_mb, starts=16),
             lambda made_for: Journal(lambda name, stream, text: None, made_for.function_name),
         )
-        functions = Functions(town.registry, NoCode(), NoCode(), SETTINGS)
+        self.code = Code()
+        functions = Functions(town.registry, self.code, self.code, SETTINGS)
         host = Host(name, memory_mb, lambda: ("python3.12",))
         self.offered: dict[tuple[str, str], int] = {}
         self.keeper = Keeper(
@@ -107,6 +123,12 @@ class Worker:
                     made.started.set_result(None)
             await settle()
         await settle()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns wait a moment for code."""
+    monkeypatch.setattr(specs, "PATIENCE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -259,3 +281,47 @@ async def test_what_no_worker_has_room_for_fails_with_the_numbers(town: Town) ->
     town.worker(memory_mb=16_384)
     await town.settle()
     assert (await town.standing(record)).status == "READY"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_worker_whose_code_is_long_in_coming_goes_on_and_is_believed_in(town: Town) -> None:
+    await town.registry.create(function(v1=4))
+    first, second = town.worker(), town.worker()
+    second.code.may_come.clear()
+    async with asyncio.timeout(10):
+        await town.tick(12)
+    assert (first.held, second.held) == (2, 0)
+    assert {said.worker for said in await town.store.announcements()} == {"worker-0", "worker-1"}
+
+    second.code.may_come.set()
+    await town.settle()
+    assert (first.held, second.held) == (2, 2)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_keeper_that_ends_gives_up_the_code_it_waits_for(town: Town) -> None:
+    await town.registry.create(function(v1=1))
+    worker = town.worker()
+    worker.code.may_come.clear()
+    await town.settle()
+    assert worker.code.is_coming
+
+    running = asyncio.create_task(worker.keeper.run())
+    await settle()
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert running.cancelled()
+    assert not worker.code.is_coming
+
+
+async def test_code_that_is_not_to_be_had_is_looked_for_again(town: Town) -> None:
+    await town.registry.create(function(v1=1))
+    worker = town.worker()
+    worker.code.failure = CodeNotFound("no such code")
+    await town.settle()
+    assert worker.held == 0
+
+    worker.code.failure = None
+    await town.settle()
+    assert worker.held == 1
