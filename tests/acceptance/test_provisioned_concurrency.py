@@ -92,12 +92,16 @@ def test_the_first_call_finds_an_initialized_environment(system: LiveSystem, fun
 def test_calls_beyond_it_spill_over_to_environments_on_demand(system: LiveSystem, function: str) -> None:
     put(system, function, "live", 4)
 
-    all_provisioned = call_together(system, function, 4)
-    one_too_many = call_together(system, function, 5)
-
-    assert [initialized for initialized, _, _ in all_provisioned] == [PROVISIONED] * 4
-    assert len({stream for _, stream, _ in all_provisioned}) == 4
-    assert sorted(initialized for initialized, _, _ in one_too_many) == [ON_DEMAND] + [PROVISIONED] * 4
+    # Calls of one moment may meet at one worker while another has room: seldom, but not never.
+    for _ in attempts("four calls in four provisioned environments"):
+        answers = call_together(system, function, 4)
+        if [initialized for initialized, _, _ in answers] == [PROVISIONED] * 4:
+            break
+    assert len({stream for _, stream, _ in answers}) == 4
+    for _ in attempts("one call too many, on demand"):
+        answers = call_together(system, function, 5)
+        if sorted(initialized for initialized, _, _ in answers) == [ON_DEMAND] + [PROVISIONED] * 4:
+            break
 
 
 def test_what_is_provisioned_outlives_the_keep_alive(system: LiveSystem, function: str) -> None:
