@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +32,7 @@ def opened(entry: bytes) -> Content:
         if "delivery_tag" not in envelope.properties:
             return Content(entry)
         body = _body(envelope)
-    except (msgspec.DecodeError, binascii.Error):
+    except (msgspec.DecodeError, ValueError, RecursionError):  # no UTF-8, no base64, nested without end
         return Content(entry)
     kinds = {"content_type": envelope.content_type, "content_encoding": envelope.content_encoding}
     return Content(body, envelope.headers, {**envelope.properties, **kinds})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Self
 
@@ -19,6 +20,8 @@ from triggers.queues.gathering import Gathering
 from triggers.queues.kombu_envelope import opened
 from triggers.queues.message import QueueMessage, SourceUnavailable
 from triggers.queues.settings import QueueSettings, masked_url
+
+log = logging.getLogger(__name__)
 
 _BLOCK_SECONDS = 5.0
 _MOST_AT_ONCE = 50
@@ -96,6 +99,9 @@ class RedisSource:
                 await self._read_some()
         except BrokerError as error:
             self._arrivals.fail(str(self._unavailable(error)))
+        except Exception as error:
+            log.exception("queue_reader_failed", extra={"queue": self._settings.queue})
+            self._arrivals.fail(str(self._unavailable(error)))
 
     async def _read_some(self) -> None:
         room = min(_MOST_AT_ONCE, self._settings.window - self._in_hand)
@@ -123,5 +129,6 @@ class RedisSource:
             failures=failures,
         )
 
-    def _unavailable(self, error: BrokerError) -> SourceUnavailable:
-        return SourceUnavailable(f"{masked_url(self._settings.url)}: {error}")
+    def _unavailable(self, error: Exception) -> SourceUnavailable:
+        reason = str(error) if isinstance(error, BrokerError) else f"reading failed: {error!r}"
+        return SourceUnavailable(f"{masked_url(self._settings.url)}: {reason}")

@@ -463,6 +463,34 @@ async def test_kombu_envelopes_on_redis_are_opened(lists: RedisLists, queue: str
     assert message["headers"]["h"] == "v"
 
 
+async def test_an_entry_that_only_looks_like_an_envelope_blocks_nobody(lists: RedisLists, queue: str) -> None:
+    function = Function()
+    properties = {"delivery_tag": "1", "body_encoding": "base64"}
+    bad = json.dumps({"body": "é", "headers": {}, "properties": properties}, ensure_ascii=False)
+    async with serving(QueueSettings(url=lists.url, queue=queue), function):
+        lists.send(queue, bad, "good")
+        await until(lambda: len(function.bodies) == 2)
+    assert sorted(function.bodies) == sorted([bad, "good"])
+
+
+async def test_a_reader_that_fails_says_so_without_the_password(
+    lists: RedisLists, queue: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(entry: bytes) -> None:
+        raise ZeroDivisionError("unheard of")
+
+    monkeypatch.setattr("triggers.queues.redis_source.opened", fail)
+    url = lists.url.replace("unix://", "unix://default:hunter2@")
+    source = await open_source(QueueSettings(url=url, queue=queue), "reader")
+    lists.send(queue, "kept")
+    with pytest.raises(SourceUnavailable, match=r"\*\*\*\*@.*unheard of") as caught:
+        await source.receive(1, 10)
+    await source.close()
+    assert lists.size(queue) == 1
+    assert "queue_reader_failed" in caplog.text
+    assert "hunter2" not in f"{caught.value}{caplog.text}"
+
+
 async def test_batches_fill_from_a_redis_list_however_large_they_are(lists: RedisLists, queue: str) -> None:
     function = Function()
     settings = QueueSettings(url=lists.url, queue=queue, batch_size=100, batching_window_seconds=300)

@@ -62,6 +62,31 @@ def test_a_malformed_partial_result_fails_the_whole_batch(result: bytes) -> None
     assert failed_items(result, {"1"}) is None
 
 
-@pytest.mark.parametrize("entry", [b"plain", b"\xff", b'{"body": "x"}', b'{"n": 1}'])
+def envelope(body: bytes, more: bytes = b"", properties: bytes = b"") -> bytes:
+    return b'{"body": "%b", "headers": {%b}, "properties": {"delivery_tag": "1"%b}}' % (
+        body,
+        more,
+        properties,
+    )
+
+
+BASE64 = b', "body_encoding": "base64"'
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"plain",
+        b"\xff",
+        b'{"body": "x"}',
+        b'{"n": 1}',
+        envelope("no base64: é".encode(), properties=BASE64),
+        envelope(b"no base64", properties=BASE64),
+        envelope(b"\xff"),
+        envelope(b"\\ud800"),
+        envelope(b"x", b'"deep": ' + b"[" * 100_000),
+    ],
+    ids=lambda entry: repr(entry[:40]),
+)
 def test_bytes_that_are_no_envelope_are_the_body(entry: bytes) -> None:
     assert opened(entry).body == entry
