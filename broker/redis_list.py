@@ -48,7 +48,7 @@ class RedisList:
         return found
 
     def failures(self, entry: bytes) -> int:
-        """How often this entry (or one of equal bytes) was put back."""
+        """How often this entry (or, of those of equal bytes, the worst) has failed."""
         return self._counts.get(_key(entry), 0)
 
     async def forget(self, entries: Sequence[bytes]) -> None:
@@ -60,15 +60,16 @@ class RedisList:
             await pipe.execute()
         self._drop_counts(entries)
 
-    async def put_back(self, entry: bytes) -> None:
-        """To the end of the list, with one more failure."""
+    async def put_back(self, entry: bytes, failures: int) -> None:
+        """To the end of the list; it has failed so often. Entries of equal bytes share the largest count."""
         # Counted first: the entry may be taken again before the answer is here.
-        self._counts[_key(entry)] = self.failures(entry) + 1
+        failures = max(failures, self.failures(entry))
+        self._counts[_key(entry)] = failures
         with translated(f"put an entry back into the list {self._name}"):
             pipe = self._redis.pipeline(transaction=True)
             pipe.lpush(self._name, entry)
             pipe.lrem(self._in_hand, 1, entry)
-            pipe.hincrby(self._failures, _key(entry), 1)
+            pipe.hset(self._failures, _key(entry), failures)
             await pipe.execute()
 
     async def dead_letter(self, entry: bytes) -> None:

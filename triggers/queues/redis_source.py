@@ -66,7 +66,7 @@ class RedisSource:
 
     async def retry(self, message: QueueMessage) -> None:
         with self._settling(1):
-            await self._list.put_back(message.token)
+            await self._list.put_back(message.token, message.failures + 1)
 
     async def dead_letter(self, message: QueueMessage, reason: str) -> None:
         with self._settling(1):

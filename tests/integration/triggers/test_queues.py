@@ -491,6 +491,25 @@ async def test_a_reader_that_fails_says_so_without_the_password(
     assert "hunter2" not in f"{caught.value}{caplog.text}"
 
 
+async def test_equal_entries_of_a_redis_list_do_not_add_up_their_failures(
+    lists: RedisLists, queue: str
+) -> None:
+    lists.send(queue, *["same"] * 3)
+    settings = QueueSettings(url=lists.url, queue=queue)
+    failures: list[int] = []
+    for _ in range(3):  # by another reader each time, so that what is stored counts, too
+        source = await open_source(settings, "reader")
+        for _ in range(2):
+            messages: list[QueueMessage] = []
+            while len(messages) < 3:
+                messages += await source.receive(3 - len(messages), 10)
+            failures += [message.failures for message in messages]
+            for message in messages:
+                await source.retry(message)
+        await source.close()
+    assert failures == [count for count in range(6) for _ in range(3)]
+
+
 async def test_batches_fill_from_a_redis_list_however_large_they_are(lists: RedisLists, queue: str) -> None:
     function = Function()
     settings = QueueSettings(url=lists.url, queue=queue, batch_size=100, batching_window_seconds=300)
