@@ -35,7 +35,7 @@ def apply_layer(root: Path, layer: IO[bytes], budget: Budget) -> None:
 
     Raises ImageRefused and OSError; `root` is unfinished then.
     """
-    application = _Application(root)
+    application = _Application(root, budget)
     for entry in entries(uncompressed(layer), budget):
         application.apply(entry)
 
@@ -56,8 +56,9 @@ def finish(root: Path) -> None:
 class _Application:
     """One layer on its way. `made` is what this layer has made: its whiteouts concern earlier layers."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, budget: Budget) -> None:
         self._root = root
+        self._budget = budget
         self._made: set[Parts] = set()
 
     def apply(self, entry: Entry) -> None:
@@ -107,6 +108,7 @@ class _Application:
             made = (*made, part)
             path = self._path(made)
             if not path.exists():
+                self._budget.count_entry()
                 path.mkdir(0o755)
                 self._made.add(made)
             elif not path.is_dir():

@@ -87,7 +87,10 @@ class _Directory:
         self._bound = bound
 
     def open(self, name: str) -> IO[bytes]:
-        path = (self._path / name).resolve()
+        try:
+            path = (self._path / name).resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # too long; NUL; a loop of links
+            raise ImageRefused(f"{self._path} has no {name[:200]!r}: {error}") from error
         if not path.is_relative_to(self._bound):
             raise ImageRefused(f"{name} of {self._path} leads out of {self._bound}")
         try:

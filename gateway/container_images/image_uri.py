@@ -50,11 +50,14 @@ def parse(uri: str, directories: Sequence[Path]) -> ImageReference:
 
 
 def _bounded(path: Path, directories: Sequence[Path]) -> tuple[Path, Path]:
-    real = path.resolve()
-    for directory in directories:
-        if real.is_relative_to(directory.resolve()):
-            if not real.exists():
-                raise ImageRefused(f"there is no {path}")
-            return real, directory.resolve()
+    try:
+        real = path.resolve()
+        for directory in directories:
+            if real.is_relative_to(directory.resolve()):
+                if not real.exists():
+                    raise ImageRefused(f"there is no {path}")
+                return real, directory.resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, no permission; NUL; a loop of links
+        raise ImageRefused(f"{str(path)[:200]!r} cannot be read: {error}") from error
     where = ", ".join(str(directory) for directory in directories)
     raise ImageRefused(f"{path} is not below a directory that images may come from: {where}")

@@ -231,6 +231,14 @@ def test_an_image_may_be_so_large_and_no_larger(root: Path) -> None:
         list(entries(io.BytesIO(many), Budget(most_entries=10)))
 
 
+def test_directories_that_are_made_on_the_way_count(root: Path) -> None:
+    root.mkdir()
+    deep = layer(*(Member(f"{number}/b/c/d/file") for number in range(2)))
+    apply_layer(root, io.BytesIO(deep), Budget(most_entries=10))
+    with pytest.raises(ImageRefused, match="more than 9 files"):
+        apply_layer(root / "0", io.BytesIO(deep), Budget(most_entries=9))
+
+
 def test_a_header_of_unreasonable_size_is_not_read(root: Path) -> None:
     info = tarfile.TarInfo("x")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 5 << 20

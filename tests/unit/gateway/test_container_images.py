@@ -14,6 +14,7 @@ import pytest
 from broker.code_store import CodeStore
 from broker.container_image.errors import ImageRefused
 from broker.settings import Settings
+from gateway.container_images.image_files import opened
 from gateway.container_images.image_uri import parse
 from gateway.container_images.intake import ImageIntake
 from tests.container_images import LayoutBuilder, Member, layer, packed, saved
@@ -214,6 +215,20 @@ async def test_documents_that_are_none_are_refused(
 def test_what_cannot_be_had_is_refused_with_what_can(uri: str, tmp_path: Path) -> None:
     with pytest.raises(ImageRefused, match=r"oci:PATH.*docker-archive:PATH.*dir:PATH.*below /"):
         parse(uri, [tmp_path])
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "/".join(["d" * 200] * 30), "loop/image"])
+def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(ImageRefused, match="cannot be read"):
+        parse(f"oci:{tmp_path}/{name}", [tmp_path])
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "loop/index.json"])
+def test_a_file_that_no_layout_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with opened(tmp_path, tmp_path) as files, pytest.raises(ImageRefused, match="has no"):
+        files.open(name)
 
 
 def test_images_come_only_from_where_the_operator_says(tmp_path: Path) -> None:
