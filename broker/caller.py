@@ -182,6 +182,7 @@ class Caller:
         except (TimeoutError, asyncio.CancelledError) as error:
             await self._withdraw(invocation)
             if isinstance(error, TimeoutError):
+                _log_loss(invocation, patience_seconds)
                 raise CallLost(
                     f"no reply from {invocation.function_name} within {patience_seconds:g} seconds;"
                     " it may have run"
@@ -196,6 +197,11 @@ class Caller:
     async def _withdraw(self, invocation: Invocation) -> None:
         with contextlib.suppress(BrokerUnavailable):
             await asyncio.shield(self._broker.withdraw(invocation))
+
+
+def _log_loss(invocation: Invocation, patience_seconds: float) -> None:
+    names = {"function": invocation.function_name, "request_id": invocation.request_id}
+    log.warning("call_lost", extra={**names, "patience_seconds": patience_seconds})
 
 
 def _finish(waiting: asyncio.Future[Reply], reply: Reply) -> None:

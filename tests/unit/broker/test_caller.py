@@ -92,9 +92,12 @@ async def test_the_platform_s_failure_is_an_error(bench: Bench) -> None:
         await call
 
 
-async def test_a_call_that_nobody_answers_is_lost_and_withdrawn(bench: Bench) -> None:
+async def test_a_call_that_nobody_answers_is_lost_and_withdrawn(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(CallLost, match="hello"):
         await bench.caller.call(Target("hello"), b"{}", patience_seconds=0.01)
+    assert "call_lost" in caplog.messages
 
 
 async def test_functions_and_qualifiers_that_do_not_exist_are_refused(bench: Bench) -> None:
