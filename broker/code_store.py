@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PACKAGE, LAYER = "zip", "layer"
 _CHUNK_BYTES = 1 << 20
-_WASTE, _OWNERS = "waste", "owners"
+_WASTE, _OWNERS, _DAMAGED = "waste", "owners", "damaged"
 _NAME = re.compile(rf"[0-9a-f]{{64}}\.(?:{PACKAGE}|{LAYER})")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RETRIES: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
@@ -37,7 +37,8 @@ _CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=5), "timeout": tim
 
 class CodeStore:
     """What lies at `settings.code_store_url`: packages (`<digest>.zip`), layers of images (`<digest>.layer`),
-    what was thrown away (`waste/NAME.EPOCH_SECONDS`), and whose it is (`owners/INSTALLATION`).
+    what was thrown away (`waste/NAME.EPOCH_SECONDS`), layers found damaged (`damaged/NAME`, for their
+    operator to look at and remove), and whose it is (`owners/INSTALLATION`).
 
     `file://` keeps them in a directory that only this user may enter. `s3://` uses boto3's credentials
     and honours `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL`. Making one and all calls raise
@@ -76,16 +77,19 @@ class CodeStore:
                 await obstore.put_async(self._store, _key(digest, LAYER), layer)
 
     async def fetch_layer(self, digest: str, target: Path) -> None:
-        """Write an image's layer, checked against its digest, to the new file `target`.
+        """Write an image's layer, checked against its digest, to the new file `target`. A damaged one is put
+        aside, so that the next deployment stores it anew.
 
         Raises CodeNotFound, CodeCorrupt, OSError.
         """
         actual = hashlib.sha256()
         with self._translated("read", digest), open(target, "xb") as file:  # noqa: ASYNC230 - its own disk
             found = await self._read(_key(digest, LAYER))
+            tag = found.meta["e_tag"]
             async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
                 await asyncio.to_thread(_take, chunk, file, actual)
         if actual.hexdigest() != digest:
+            await self._put_aside(_key(digest, LAYER), tag)
             text = f"layer {digest} in {self._url} has digest {actual.hexdigest()}; deploy the function again"
             raise CodeCorrupt(text)
 
@@ -155,6 +159,13 @@ class CodeStore:
                 if thrown.name == key:
                     return await obstore.get_async(self._store, _wasted(thrown))
             raise
+
+    async def _put_aside(self, key: str, tag: str | None) -> None:
+        """Unless another was stored meanwhile. Not as waste, which is taken back while it is referred to."""
+        with contextlib.suppress(BaseError, OSError):  # that it is damaged is told in any case
+            there = await obstore.head_async(self._store, key)
+            if there["e_tag"] == tag:
+                await obstore.rename_async(self._store, key, f"{_DAMAGED}/{key}")
 
     async def _has(self, key: str) -> bool:
         try:

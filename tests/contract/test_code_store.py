@@ -150,6 +150,17 @@ async def test_a_layer_that_is_another_than_its_digest_says_is_refused(
         await store.fetch_layer(DIGEST, tmp_path / "missing")
 
 
+async def test_a_damaged_layer_is_repaired_by_storing_it_again(store: CodeStore, tmp_path: Path) -> None:
+    for number in range(2):  # and once more, where a damaged one lies aside already
+        await store.put_layer(DIGEST, io.BytesIO(PACKAGE[:-1]))
+        with pytest.raises(CodeCorrupt, match=DIGEST):
+            await store.fetch_layer(DIGEST, tmp_path / f"damaged-{number}")
+        assert (await store.objects(), await store.waste()) == ([], [])
+    await store.put_layer(DIGEST, io.BytesIO(PACKAGE))
+    await store.fetch_layer(DIGEST, tmp_path / "repaired")
+    assert (tmp_path / "repaired").read_bytes() == PACKAGE
+
+
 async def test_what_was_thrown_away_can_be_read_taken_back_and_removed(
     store: CodeStore, tmp_path: Path
 ) -> None:
