@@ -175,7 +175,7 @@ async def test_nobody_serves_in_anothers_place(tmp_path: Path) -> None:
 
 
 SPY = """
-import urllib.error, urllib.request
+import os, urllib.error, urllib.request
 
 def handler(address, context):
     url = f"http://{address}/2020-01-01/extension/register"
@@ -187,6 +187,10 @@ def handler(address, context):
         return error.code
     except OSError:
         return "no answer"
+
+def ask_own(event, context):
+    address = os.environ["AWS_LAMBDA_RUNTIME_API"]
+    return [address, handler(address, context)]
 """
 TELLER = "import os\ndef handler(event, context):\n    return os.environ['AWS_LAMBDA_RUNTIME_API']\n"
 
@@ -200,3 +204,17 @@ async def test_nobody_speaks_for_another_environment(tmp_path: Path) -> None:
         outcome = (await spy.run(json.dumps(address).encode())).outcome
 
         assert outcome == Succeeded(b'"no answer"')
+
+
+async def test_nobody_but_itself_speaks_for_a_copy(tmp_path: Path) -> None:
+    async with workbench_at(Level.L3, tmp_path) as bench:
+        if not bench.factory.copies:
+            pytest.skip("without root nothing is copied")
+        copy = bench.make("app.ask_own", bench.code(app=SPY), snap_start=True)
+        await copy.environment.start()
+        spy = await bench.start("app.handler", bench.code(app=SPY))
+        address, status = await done(copy)
+
+        outcome = (await spy.run(json.dumps(address).encode())).outcome
+
+        assert (status, outcome) == (403, Succeeded(b'"no answer"'))

@@ -293,7 +293,9 @@ class ProcessEnvironment:
     def _admits(self, connection: socket.socket) -> bool:
         """Where each environment has a user of its own, nobody else may speak for this one."""
         process = self._process
-        if process is None or not process.uid or not process.loopback_address:
+        if process is None:
+            return False  # it has never started
+        if not process.uid or not process.loopback_address:
             return True  # in a network of its own there is nobody else
         return is_from(process.uid, connection)
 

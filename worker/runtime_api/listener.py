@@ -15,7 +15,10 @@ BACKLOG = 64
 
 class RuntimeApiListener:
     """Serves one environment: on a loopback port of this machine, or `inside`, where the sandbox binds it and
-    passes the listening socket on. A server is made when somebody connects: most functions never do."""
+    passes the listening socket on. A server is made when somebody connects: most functions never do.
+
+    Nobody is let in before `process_started`, as until then nobody can be told from strangers: the kernel
+    has callers wait."""
 
     def __init__(self, api: Api, *, inside: bool = False) -> None:
         self._api = api
@@ -38,23 +41,26 @@ class RuntimeApiListener:
         if self._inside:
             self._line, self._far_line = socket.socketpair()
             self._line.setblocking(False)
-            self._loop.add_reader(self._line, self._take_listener)
             return {}
         listening = socket.socket()
         listening.bind((LOOPBACK, 0))
         listening.listen(BACKLOG)
-        self._await_somebody(listening)
+        listening.setblocking(False)
+        self._listening = listening
         return {"AWS_LAMBDA_RUNTIME_API": f"{LOOPBACK}:{listening.getsockname()[1]}"}
 
     def process_started(self) -> None:
-        """The sandbox has its own copy of `api_line`."""
-        if self._far_line is not None:
-            self._far_line.close()
+        """The sandbox has its own copy of `api_line`, and it is known whose process it is: let it in."""
+        self._close_far_line()
+        if self._line is not None:
+            self._loop.add_reader(self._line, self._take_listener)
+        if self._listening is not None:
+            self._loop.add_reader(self._listening, self._begin_serving)
 
     def close(self) -> None:
         """Hang up on everybody. Idempotent."""
         self._close_line()
-        self.process_started()
+        self._close_far_line()
         if self._serving is not None:
             self._serving.cancel()
         self._stop_listening()
@@ -74,12 +80,9 @@ class RuntimeApiListener:
             descriptors = []  # the process died; its end is reported elsewhere
         self._close_line()
         for descriptor in descriptors:
-            self._await_somebody(socket.socket(fileno=descriptor))
-
-    def _await_somebody(self, listening: socket.socket) -> None:
-        listening.setblocking(False)
-        self._listening = listening
-        self._loop.add_reader(listening, self._begin_serving)
+            self._listening = socket.socket(fileno=descriptor)
+            self._listening.setblocking(False)
+            self._loop.add_reader(self._listening, self._begin_serving)
 
     def _begin_serving(self) -> None:
         assert self._listening is not None
@@ -97,6 +100,10 @@ class RuntimeApiListener:
             self._loop.remove_reader(self._listening)
             self._listening.close()
             self._listening = None
+
+    def _close_far_line(self) -> None:
+        if self._far_line is not None:
+            self._far_line.close()
 
     def _close_line(self) -> None:
         if self._line is not None:

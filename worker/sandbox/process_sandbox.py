@@ -245,6 +245,7 @@ class ProcessSandbox:
         process = self._new_process(template.slot, template.uid, spec, on_exit, on_failure)
         request = {"request": "copy", "identifier": process.identifier, "runtime_api": self._api_of(spec)}
         await self._send(process, request, [spec.output, spec.channel.fileno()])
+        process.loopback_address = template.loopback_address
         return process
 
     def _api_of(self, spec: ProcessSpec) -> str:

@@ -60,6 +60,7 @@ async def api() -> AsyncIterator[Api]:
     served = routes.Api(Session(Heard()), session, environment_spec(), lambda name, subscription: None)
     listener = RuntimeApiListener(served)
     api = Api(session, heard, listener.open()["AWS_LAMBDA_RUNTIME_API"])
+    listener.process_started()
     yield api
     for caller in api.callers:
         caller.writer.close()

@@ -70,10 +70,33 @@ async def api() -> AsyncIterator[Api]:
     )
     listener = RuntimeApiListener(api_of_runtime)
     address = listener.open()["AWS_LAMBDA_RUNTIME_API"]
+    listener.process_started()
     api = Api(session, heard, address)
     yield api
     await api.hang_up()
     listener.close()
+
+
+async def test_who_calls_before_it_is_known_whose_process_it_is_waits(api: Api) -> None:
+    heard, known = Heard(), False
+    session = Session(heard)
+    extensions = ExtensionSession(HeardOfExtensions())
+    served = routes.Api(
+        session, extensions, environment_spec(), lambda name, subscription: None, lambda connection: known
+    )
+    listener = RuntimeApiListener(served)
+    runtime = await connected(listener.open()["AWS_LAMBDA_RUNTIME_API"])
+    runtime.say(NEXT)
+    await (await api.connect()).get("/of-another-environment")
+
+    known = True
+    listener.process_started()
+
+    try:
+        await until(lambda: ("ready",) in heard.events)
+    finally:
+        runtime.writer.close()
+        listener.close()
 
 
 def work_of(request_id: str, payload: bytes = b'{"a":1}', **details: Any) -> Work:
