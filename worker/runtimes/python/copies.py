@@ -134,7 +134,8 @@ class Copies:
         del self._coming[copy.line.fileno()]
         try:
             hello, pid = _hello(copy.line)
-            if hello != HERE or pid == 0:
+            # The first process of the namespace is no copy: its end would not be told as one.
+            if hello != HERE or pid in (0, copy.init_pid):
                 raise OSError(hello.decode(errors="replace") or "the template did not fork")
             self._quarters.bring(copy.group, pid)
         except OSError as error:
