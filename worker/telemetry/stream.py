@@ -10,6 +10,12 @@ from worker.telemetry.records import Category, Event, Record
 from worker.telemetry.subscriber import Subscriber
 from worker.telemetry.subscription import InvalidSubscription, Subscription
 
+EVENT_BYTES = 200
+"""What an event takes beside its text; an empty line takes it, too."""
+
+MOST_LINES = 500
+"""Of what is read at once; the rest of it is one more, so that a flood does not hold up the worker."""
+
 MOST_EARLY_BYTES = 262_144
 LONGEST_LINE_BYTES = 262_144
 
@@ -50,10 +56,13 @@ class Telemetry:
 
     def tell(self, kind: str, record: Record, *, at: float = 0.0, category: Category = "platform") -> None:
         """Something happened, now or `at` (epoch seconds)."""
+        early = self._early if self._early_bytes < MOST_EARLY_BYTES else None
+        if early is None and not self._subscribers:
+            return
         event = Event(at or time.time(), category, kind, record)
-        if self._early is not None and self._early_bytes < MOST_EARLY_BYTES:
-            self._early.append(event)
-            self._early_bytes += len(record) if isinstance(record, str) else 200
+        if early is not None:
+            early.append(event)
+            self._early_bytes += EVENT_BYTES + (len(record) if isinstance(record, str) else 0)
         for _, subscriber in self._subscribers.values():
             subscriber.tell(event)
 
@@ -64,6 +73,8 @@ class Telemetry:
             lines, rest = [*lines, rest], b""
         if rest:
             self._unfinished[category] = rest
+        if len(lines) > MOST_LINES:
+            lines[MOST_LINES:] = [b"\n".join(lines[MOST_LINES:])]
         for line in lines:
             self.tell(category, line.decode(errors="replace"), category=category)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -274,3 +275,15 @@ async def test_the_two_apis_exclude_each_other() -> None:
     with pytest.raises(InvalidSubscription, match="the other"):
         telemetry.subscribe("two", parsed(json.dumps(logs).encode(), logs=True))
     telemetry.close()
+
+
+async def test_a_flood_of_empty_lines_in_init_is_kept_in_bounds() -> None:
+    telemetry = Telemetry(to_loopback)
+    tracemalloc.start()
+    for _ in range(20):
+        telemetry.tell_output("function", b"\n" * 65_536)
+
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    telemetry.close()
+    assert kept_bytes < 2_000_000
