@@ -23,6 +23,8 @@ def raise_loopback() -> None:
 def pass_listener_on(channel: int, address: str) -> None:
     """Listen at `address`, port API_PORT, and hand the socket over. Raises OSError."""
     with socket.socket() as listener, socket.socket(fileno=channel) as line:
+        # The last environment at this address may have left connections that wait for their end.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, API_PORT))
         listener.listen(64)
         socket.send_fds(line, [b"L"], [listener.fileno()])
