@@ -21,7 +21,16 @@ from ...sandbox.inside.confine import Confinement
 from ...sandbox.inside.isolation import Isolation, fork_branch, of_branch
 from ...sandbox.inside.kernel import PR_SET_PDEATHSIG
 from .child import Child, finish
-from .control import drain, forget_signals, kill, receive, send, tell_started, wake_on_child_exit
+from .control import (
+    drain,
+    ended_children,
+    forget_signals,
+    kill,
+    receive,
+    send,
+    tell_started,
+    wake_on_child_exit,
+)
 from .copies import Asked, Copies
 from .function_log import FunctionLog
 from .quarters import Quarters
@@ -212,13 +221,7 @@ class Branch:
             self._tell("gone", identifier)
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in ended_children():
             self._ended(pid, os.waitstatus_to_exitcode(status))
 
     def _ended(self, pid: int, code: int) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 _signal: Any = importlib.import_module("_signal")  # which type checkers do not know
@@ -91,3 +92,15 @@ def forget_signals() -> None:
     for number in (_signal.SIGCHLD, _signal.SIGALRM):
         _signal.signal(number, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+
+
+def ended_children() -> Iterator[tuple[int, int]]:
+    """Bury the children that have ended, one after the other: pid and wait status of each."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status

@@ -38,6 +38,7 @@ from .child import Child, finish
 from .control import (
     MESSAGE_BYTES,
     drain,
+    ended_children,
     forget_signals,
     kill,
     receive,
@@ -276,13 +277,7 @@ class Zygote:
                 return
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in ended_children():
             if pid == self._sweeping[0]:
                 self._swept(status)
             elif pid in self._by_pid:
