@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from broker.errors import BrokerError, Conflict
 from broker.invocation import LATEST
-from broker.registry.model import Alias, EventInvokeConfig, FunctionConfig, FunctionRecord
+from broker.registry.model import Alias, EventInvokeConfig, FunctionConfig, FunctionRecord, UpdateRuntimeOn
 
 MAXIMUM_TAGS = 50
 
@@ -240,6 +240,12 @@ def set_recursive_loop(record: FunctionRecord, chosen: Literal["Terminate", "All
     return replace(record, recursive_loop=chosen)
 
 
+def update_runtime_on(record: FunctionRecord, version: str, chosen: UpdateRuntimeOn) -> FunctionRecord:
+    """With another choice of when a version gets a new runtime. Raises QualifierNotFound."""
+    check_qualifier(record, version)
+    return replace(record, update_runtime_on={**record.update_runtime_on, version: chosen})
+
+
 def set_event_invoke_config(
     record: FunctionRecord, qualifier: str, config: EventInvokeConfig
 ) -> FunctionRecord:
@@ -323,9 +329,11 @@ def _without_qualifier(record: FunctionRecord, qualifier: str) -> FunctionRecord
     policies = {key: value for key, value in record.policies.items() if key != qualifier}
     urls = {key: value for key, value in record.url_configs.items() if key != qualifier}
     provisioned = {key: value for key, value in record.provisioned.items() if key != qualifier}
+    runtime_updates = {key: value for key, value in record.update_runtime_on.items() if key != qualifier}
     return replace(
         record,
         event_invoke_configs=configs,
+        update_runtime_on=runtime_updates,
         policies=policies,
         url_configs=urls,
         provisioned=provisioned,

@@ -127,6 +127,7 @@ class EventInvokeConfig(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 AuthType = Literal["NONE", "AWS_IAM"]
+UpdateRuntimeOn = Literal["Auto", "Manual", "FunctionUpdate"]
 InvokeMode = Literal["BUFFERED", "RESPONSE_STREAM"]
 
 
@@ -192,6 +193,8 @@ class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """By qualifier: a published version or an alias."""
     recursive_loop: Literal["Terminate", "Allow"] = "Terminate"
     """What becomes of a call that continues a recursive loop (`broker.lineage`)."""
+    update_runtime_on: dict[str, UpdateRuntimeOn] = {}
+    """By version, `$LATEST` among them; `Auto` where nothing was chosen."""
     policies: dict[str, Policy] = {}
     """By qualifier; `$LATEST` for the unqualified function."""
     tags: dict[str, str] = {}

@@ -97,6 +97,12 @@ def timestamp() -> str:
     return time.strftime(f"%Y-%m-%dT%H:%M:%S.{milliseconds:03d}+0000", time.gmtime(now))
 
 
+def runtime_version_arn(names: FunctionNames, runtime: str) -> str:
+    """Of the only version that a runtime has; empty for functions of images."""
+    digest = hashlib.sha256(runtime.encode()).hexdigest()
+    return f"arn:aws:lambda:{names.region}::runtime:{digest}" if runtime else ""
+
+
 def new_revision() -> str:
     """A fresh RevisionId."""
     return str(uuid.uuid4())
@@ -121,7 +127,5 @@ def _extra(config: FunctionConfig, member: str, default: Mapping[str, Any]) -> d
 
 
 def _runtime_version(names: FunctionNames, runtime: str) -> dict[str, str] | None:
-    if not runtime:
-        return None
-    digest = hashlib.sha256(runtime.encode()).hexdigest()
-    return {"RuntimeVersionArn": f"arn:aws:lambda:{names.region}::runtime:{digest}"}
+    arn = runtime_version_arn(names, runtime)
+    return {"RuntimeVersionArn": arn} if arn else None

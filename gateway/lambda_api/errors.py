@@ -41,6 +41,17 @@ def nothing_provisioned() -> ApiError:
     )
 
 
+def no_code_signing_config(arn: str) -> ApiError:
+    """A function was to get a code signing config that does not exist."""
+    return ApiError(
+        "CodeSigningConfigNotFoundException",
+        404,
+        "The code signing configuration cannot be found. Check that the provided configuration is not"
+        f" deleted: {arn}.",
+        message_member="Message",
+    )
+
+
 def precondition_failed(source: str = "GetFunction/GetAlias") -> ApiError:
     """The RevisionId that the caller gave is not the current one, which `source` tells."""
     return ApiError(

@@ -63,7 +63,8 @@ async def get_function(context: Context, request: Request) -> Result:
     name, qualifier = named_function(context, request)
     record = await context.registry.get(name)
     config = resolved(context, record, qualifier)
-    reserved = record.reserved_concurrency
+    # Concurrency belongs to the function as a whole, and AWS shows it only where that is asked for.
+    reserved = None if qualifier else record.reserved_concurrency
     return {
         "Configuration": configuration.describe(context.names, name, config, qualifier),
         "Code": _code_location(context, config),

@@ -116,7 +116,7 @@ def test_an_unknown_route_is_an_unknown_operation(gateway: RunningGateway) -> No
 @pytest.mark.parametrize(
     ("operation", "request_"),
     [
-        ("list_code_signing_configs", {}),
+        ("list_capacity_providers", {}),
         ("invoke_async", {"FunctionName": "f", "InvokeArgs": b"{}"}),
     ],
 )
