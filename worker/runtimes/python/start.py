@@ -17,11 +17,11 @@ PACKAGE = "_lightswitch"
 
 
 def main() -> None:
-    """Make the private package and hand over to its zygote."""
+    """Make the private package and hand over to `launch`."""
     package = types.ModuleType(PACKAGE)
     package.__path__ = [str(Path(__file__).resolve().parents[2])]
     sys.modules[PACKAGE] = package
-    importlib.import_module(PACKAGE + ".runtimes.python.zygote").main(int(sys.argv[1]))
+    importlib.import_module(PACKAGE + ".runtimes.python.launch").main(int(sys.argv[1]))
 
 
 if __name__ == "__main__":

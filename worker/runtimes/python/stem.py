@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -29,9 +28,8 @@ class Stem:
         self._line = line
 
     @classmethod
-    def fork(cls, isolation: Isolation, number: int, become: Become) -> Stem:
-        """Raises OSError."""
-        group = f"{os.getpid()}-{number}"
+    def fork(cls, isolation: Isolation, group: str, become: Become) -> Stem:
+        """In a new control group. Raises OSError."""
         if isolation.cgroups is not None:
             isolation.cgroups.create(group)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
