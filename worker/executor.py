@@ -20,15 +20,12 @@ from worker.environments.turnover import NotStarted
 from worker.functions import Function, Functions
 from worker.metering import Usage, restore_line
 from worker.run_tracing import RunTracing
-from worker.settlement import Settlement
+from worker.settlement import Settlement, poison
 from worker.snapshots import Snapshots
 from worker.streamed_response import StreamedResponse
 from worker.verdict import Verdict, of_failed_init, of_platform, of_run, of_unrun
 
 log = logging.getLogger(__name__)
-
-MOST_LOSSES = 4
-"""A message whose workers died this often takes workers down: it is set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,8 @@ class Executor:
             await asyncio.shield(self._hand_back(delivery))
             raise
         except BrokerUnavailable as error:
-            # The lease keeps the message ours, or gives it to another worker.
+            # Its settlement was tried for long. A renewal of the lease finds it ours, and it is run again,
+            # or it is another worker's.
             log.error(
                 "not_settled", extra={"request_id": delivery.invocation.request_id, "reason": str(error)}
             )
@@ -111,9 +109,8 @@ class Executor:
         if delivery.invocation.initialize:
             await self._snapshots.take(delivery)
             return None
-        if delivery.losses >= MOST_LOSSES:
-            poison = of_platform(f"{delivery.losses} workers died while they held it")
-            await self._settlement.give_up(delivery, "WorkersLost", poison)
+        if reason := poison(delivery):
+            await self._settlement.give_up(delivery, "WorkersLost", of_platform(reason))
             return None
         ran = await self._run(delivery)
         verdict = ran.verdict

@@ -25,6 +25,14 @@ log = logging.getLogger(__name__)
 
 _ERROR_BYTES = 2048
 
+MOST_LOSSES = 4
+"""A message whose workers died this often takes workers down: it is set aside, whatever it asks for."""
+
+
+def poison(delivery: Delivery) -> str:
+    """What is wrong with a message that takes workers down; empty for all others."""
+    return f"{delivery.losses} workers died while they held it" if delivery.losses >= MOST_LOSSES else ""
+
 
 class Settlement:
     """Ends asynchronous deliveries, each in exactly one of: acknowledged, released, dead-lettered.

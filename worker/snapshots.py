@@ -24,14 +24,16 @@ from worker.environments.pool import Pool
 from worker.environments.room import NoRoom
 from worker.environments.turnover import NotStarted
 from worker.functions import Functions
+from worker.settlement import poison
 
 log = logging.getLogger(__name__)
 
 AFTER_RESTORE_ERROR = "Runtime.AfterRestoreError"
-MOST_DELIVERIES = 3
-"""So often workers try what fails for a reason of ours."""
+MOST_ATTEMPTS = 3
+"""So often workers try what fails for a reason of ours; an outage of Redis is no attempt."""
 RETRY_SECONDS = 5.0
 
+FUNCTION_ERROR, INTERNAL_ERROR = "FunctionError", "InternalError"
 CODES = {
     TIMED_OUT: "FunctionError.InitTimeout",
     EXIT_ERROR: "FunctionError.RuntimeInitError",
@@ -54,48 +56,61 @@ class Snapshots:
 
     async def take(self, delivery: Delivery) -> None:
         """Initialise the version, make it active or failed, settle the delivery. The environment stays, for
-        the first call. Raises BrokerUnavailable."""
+        the first call. Raises BrokerUnavailable where the delivery cannot be settled."""
+        try:
+            ending = await self._ending(delivery)
+        except BrokerUnavailable as error:
+            # Nobody else would get it while this worker lives and holds it.
+            log.warning("snapshot_waits", extra=_about(delivery, str(error)))
+            await delivery.release(RETRY_SECONDS, charge=False)
+            return
+        if ending is None:
+            await delivery.release(RETRY_SECONDS, charge=True)
+        else:
+            await delivery.ack(ending)
+
+    async def _ending(self, delivery: Delivery) -> Outcome | None:
+        """How it ended, after the registry knows; None where it is to be tried again."""
+        if reason := poison(delivery):
+            return await self._fail(delivery, reason, INTERNAL_ERROR)
         try:
             function = await self._functions.resolve(delivery.invocation)
             place = await self._pool.acquire(function.key, function.spec)
         except FunctionNotFound:
-            await self._end(delivery, "failed", "FunctionNotFound")
+            return _outcome(delivery, "failed", "FunctionNotFound")
         except NotStarted as error:
-            await self._judge(delivery, error.failure)
+            return await self._judge(delivery, error.failure)
         except BrokerUnavailable:
             raise
         except (BrokerError, NoRoom, OSError) as error:
-            await self._try_again(delivery, str(error))
-        else:
-            self._pool.release(place)
-            await self._succeed(delivery)
+            return await self._try_again(delivery, str(error))
+        self._pool.release(place)
+        return await self._succeed(delivery)
 
-    async def _judge(self, delivery: Delivery, failure: InitFailed) -> None:
+    async def _judge(self, delivery: Delivery, failure: InitFailed) -> Outcome | None:
         if failure.error_type == AFTER_RESTORE_ERROR:
             # The snapshot is there; restoring is what goes wrong, each time.
-            await self._succeed(delivery)
-        elif failure.error_type == PLATFORM_ERROR:
-            await self._try_again(delivery, _reason(failure))
-        else:
-            await self._fail(delivery, _reason(failure), CODES.get(failure.error_type))
+            return await self._succeed(delivery)
+        if failure.error_type == PLATFORM_ERROR:
+            return await self._try_again(delivery, _reason(failure))
+        return await self._fail(delivery, _reason(failure), CODES.get(failure.error_type, FUNCTION_ERROR))
 
-    async def _succeed(self, delivery: Delivery) -> None:
+    async def _succeed(self, delivery: Delivery) -> Outcome:
         await self._note(delivery, changes.snapshot_taken)
-        await self._end(delivery, "succeeded", "Success")
+        return _outcome(delivery, "succeeded", "Success")
 
-    async def _try_again(self, delivery: Delivery, reason: str) -> None:
-        log.error("not_initialized", extra={"function": delivery.invocation.function_name, "reason": reason})
-        if delivery.deliveries < MOST_DELIVERIES:
-            await delivery.release(RETRY_SECONDS, charge=False)
-        else:
-            await self._fail(delivery, reason, "InternalError")
+    async def _try_again(self, delivery: Delivery, reason: str) -> Outcome | None:
+        log.error("not_initialized", extra=_about(delivery, reason))
+        if delivery.attempt < MOST_ATTEMPTS:
+            return None
+        return await self._fail(delivery, reason, INTERNAL_ERROR)
 
-    async def _fail(self, delivery: Delivery, reason: str, code: str | None) -> None:
+    async def _fail(self, delivery: Delivery, reason: str, code: str) -> Outcome:
         def change(record: FunctionRecord, version: str) -> FunctionRecord:
-            return changes.snapshot_failed(record, version, reason, code or "FunctionError")
+            return changes.snapshot_failed(record, version, reason, code)
 
         await self._note(delivery, change)
-        await self._end(delivery, "failed", reason)
+        return _outcome(delivery, "failed", reason)
 
     async def _note(self, delivery: Delivery, change: _Change) -> None:
         invocation = delivery.invocation
@@ -106,19 +121,23 @@ class Snapshots:
         except FunctionNotFound:
             return  # deleted meanwhile
 
-    async def _end(self, delivery: Delivery, status: Status, reason: str) -> None:
-        invocation = delivery.invocation
-        outcome = Outcome(
-            request_id=invocation.request_id,
-            function_name=invocation.function_name,
-            version=invocation.version,
-            status=status,
-            attempts=0,
-            deliveries=delivery.deliveries,
-            finished_ms=now_ms(),
-            reason=reason,
-        )
-        await delivery.ack(outcome)
+
+def _outcome(delivery: Delivery, status: Status, reason: str) -> Outcome:
+    invocation = delivery.invocation
+    return Outcome(
+        request_id=invocation.request_id,
+        function_name=invocation.function_name,
+        version=invocation.version,
+        status=status,
+        attempts=0,
+        deliveries=delivery.deliveries,
+        finished_ms=now_ms(),
+        reason=reason,
+    )
+
+
+def _about(delivery: Delivery, reason: str) -> dict[str, str]:
+    return {"function": delivery.invocation.function_name, "reason": reason}
 
 
 def _reason(failure: InitFailed) -> str:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from broker.destination_requests import service_of
 from broker.destination_senders import Senders
 from broker.destinations import follow_up, function_of, notice, record_of
-from broker.errors import DestinationRefused, DestinationUnavailable, FunctionNotFound
+from broker.errors import BrokerUnavailable, DestinationRefused, DestinationUnavailable, FunctionNotFound
 from broker.interface import Delivery
 from broker.invocation import Invocation, Outcome, Sequel, Tell, now_ms
 from broker.registry.interface import Registry
@@ -81,6 +81,8 @@ class Telling:
             target = await self._registry.get(function_of(tell.arn))
         except FunctionNotFound as error:
             raise DestinationRefused(str(error)) from error
+        except BrokerUnavailable as error:
+            raise DestinationUnavailable(str(error)) from error
         return follow_up(cause, target, tell.arn, record_of(cause, sequel))
 
     async def _try_later(self, delivery: Delivery, rest: Sequel) -> bool:

@@ -151,7 +151,11 @@ class RedisConsumer:
         """Replace a message that stays in our hands."""
         _, value, *_ = publish_arguments(amended, self._options.lanes)
         attempt = partial(self._run, "amend", current.request_id, gate_of(current), value)
-        return await self._insist(current, attempt)
+        try:
+            return await self._insist(current, attempt)
+        except BrokerUnavailable:
+            self._known.discard(current.request_id)
+            raise
 
     async def acknowledge(self, invocation: Invocation, outcome: Outcome | None) -> bool:
         """Settle together with what else is acknowledged in this tick."""
@@ -162,8 +166,8 @@ class RedisConsumer:
             self._known.discard(invocation.request_id)
 
     async def _insist(self, invocation: Invocation, attempt: Callable[[], asyncio.Future[object]]) -> bool:
-        """Try until it is done. Raises BrokerUnavailable after a long outage; then, as a message that is
-        settled is no longer known here, a renewal finds it held and it is run once more."""
+        """Try until it is done. Raises BrokerUnavailable after a long outage; then, as callers know the
+        message no longer, a renewal finds it held and it is delivered here once more."""
         while True:
             try:
                 return await attempt() == 1

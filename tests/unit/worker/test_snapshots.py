@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from broker.errors import BrokerUnavailable
 from broker.invocation import Invocation, Outcome, new_request_id, now_ms
 from broker.memory import MemoryBroker, MemoryConsumer
 from broker.registry import changes
@@ -19,7 +20,8 @@ from worker.environments.interface import InitFailed
 from worker.environments.room import NoRoom
 from worker.environments.turnover import NotStarted
 from worker.journal import Journal
-from worker.snapshots import MOST_DELIVERIES, Snapshots
+from worker.settlement import MOST_LOSSES
+from worker.snapshots import MOST_ATTEMPTS, Snapshots
 
 
 class World:
@@ -134,7 +136,7 @@ async def test_what_is_our_fault_is_tried_again_before_the_version_fails(
     await world.published()
     world.trouble = NoRoom("too large") if ours else not_started("Sandbox.Failure", "too large")
 
-    for _ in range(MOST_DELIVERIES - 1):
+    for _ in range(MOST_ATTEMPTS - 1):
         await world.take()
         assert (await world.state())[0] == "Pending"
     await world.take()
@@ -142,6 +144,47 @@ async def test_what_is_our_fault_is_tried_again_before_the_version_fails(
     state, reason, code = await world.state()
     assert (state, code) == ("Failed", "InternalError")
     assert "too large" in reason
+
+
+async def test_a_version_that_kills_one_worker_after_another_fails_and_says_why(world: World) -> None:
+    request_id = await world.published()
+    for _ in range(MOST_LOSSES):
+        await world.consumer.receive(1, 10)
+        world.consumer.lapse()
+        world.consumer = await world.broker.consumer(1)
+
+    await world.take()
+
+    assert await world.state() == ("Failed", "4 workers died while they held it", "InternalError")
+    assert (await world.outcome(request_id))[0] == "failed"
+    assert world.released == 0
+
+
+@pytest.mark.parametrize("away", ["functions", "registry"])
+async def test_an_outage_of_redis_is_waited_out_and_is_no_attempt(
+    world: World, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.snapshots.RETRY_SECONDS", 0.0)
+    request_id = await world.published()
+
+    async def unavailable(*_: object) -> None:
+        raise BrokerUnavailable("Redis does not answer")
+
+    with monkeypatch.context() as outage:
+        if away == "functions":
+            outage.setattr(world, "resolve", unavailable)
+        else:
+            outage.setattr(world.registry, "update", unavailable)
+        for _ in range(MOST_ATTEMPTS + 1):
+            await world.take()
+            assert not world.consumer.held, "it is free for any worker"
+    world.trouble = NoRoom("for a moment")
+    await world.take()
+    world.trouble = None
+    await world.take()
+
+    assert await world.state() == ("Active", "", "")
+    assert await world.outcome(request_id) == ("succeeded", "Success")
 
 
 async def test_a_function_that_was_deleted_meanwhile_is_left_alone(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from broker.destination_requests import Notice
-from broker.errors import BrokerError, DestinationRefused, DestinationUnavailable
+from broker.errors import BrokerError, BrokerUnavailable, DestinationRefused, DestinationUnavailable
 from broker.interface import Delivery
 from broker.invocation import LATEST, Invocation, Outcome, Pending, Sequel, Tell, new_request_id, now_ms
 from broker.memory import MemoryBroker, MemoryConsumer
@@ -100,6 +100,26 @@ async def test_while_a_destination_is_away_the_message_waits_with_its_sequel(ben
     await bench.telling.resume(again)
     assert bench.sent.arns == [TOPIC, QUEUE]  # nobody twice
     assert (await bench.outcome(delivery)).dead_letter == f"{TOPIC}, {QUEUE}"
+
+
+async def test_a_destination_that_is_a_function_waits_while_the_registry_is_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.registry.create(
+        FunctionRecord("next", 1, FunctionConfig(LATEST, "p", "a.b", "r", "", 1, "", ""))
+    )
+
+    async def unavailable(name: str) -> FunctionRecord:
+        raise BrokerUnavailable("Redis does not answer")
+
+    delivery = await bench.delivery()
+    with monkeypatch.context() as outage:
+        outage.setattr(bench.registry, "get", unavailable)
+        await bench.telling.begin(delivery, sequel(delivery, Tell(FUNCTION + "next", "record")))
+    again = await bench.next()
+    assert again.invocation.sequel is not None, "the function that has run does not run again"
+    await bench.telling.resume(again)
+    assert (await bench.next()).invocation.function_name == "next"
 
 
 async def test_a_destination_that_refuses_makes_a_dead_letter_with_the_reason(bench: Bench) -> None:
