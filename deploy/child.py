@@ -87,12 +87,14 @@ class Child:
     async def _live(self) -> None:
         started = time.monotonic()
         try:
-            how = describe_exit(await self._run())
+            status = await self._run()
+            how, said = describe_exit(status), self.log_tail(lines=1) if status > 0 else ""
         except OSError as error:
-            how = f"could not start ({error})"
+            how, said = f"could not start ({error})", ""
         if not self._stopping.is_set():
             self.failures = self.spec.back_off.count(self.failures, time.monotonic() - started)
-            self._report(f"{self.spec.name} {how}; starting it again")
+            last_words = f". It said last: {said}" if said else ""
+            self._report(f"{self.spec.name} {how}; starting it again{last_words}")
 
     async def _run(self) -> int:
         self._process = await self._start()

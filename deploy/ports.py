@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from deploy.errors import DeployError
@@ -17,5 +18,6 @@ def free_port(host: str, port: int) -> int:
             probe.listen(1)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise DeployError(f"cannot listen on {host}:{port}: {reason}; choose another --port") from error
+            wrong = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
+            raise DeployError(f"cannot listen on {host}:{port}: {reason}; choose another {wrong}") from error
         return int(probe.getsockname()[1])

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
-# What every record has; the rest came as fields of the event.
-STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# What every record has, and uvicorn's message in colours; the rest came as fields of the event.
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 def log_to_stderr(level: str, environ: Mapping[str, str]) -> None:

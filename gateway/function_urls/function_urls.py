@@ -143,15 +143,21 @@ class FunctionUrls:
         """What to run, for whom. Raises ApiError where the caller may not, or it cannot run."""
         authorizer = None
         if url.config.auth_type == "AWS_IAM":
-            identity = self._verifier.verify(
-                request.method, request.raw_path, request.query_string, request.headers, request.body
-            )
-            authorizer = iam_authorizer(identity.access_key_id, self._account_id)
+            authorizer = self._signer(request)
         elif not is_public(url.record, url.key):
             raise forbidden()
         if len(request.body) > SYNC_LIMIT_BYTES:
             raise too_large()
         return self._calls.ready(url.record, url.qualifier), authorizer
+
+    def _signer(self, request: UrlRequest) -> dict[str, object]:
+        """Who signed a request, as functions see it. Raises ApiError; who did not even try is forbidden."""
+        if all(name != b"authorization" for name, _ in request.headers):
+            raise forbidden()
+        identity = self._verifier.verify(
+            request.method, request.raw_path, request.query_string, request.headers, request.body
+        )
+        return iam_authorizer(identity.access_key_id, self._account_id)
 
     def _invocation(
         self,

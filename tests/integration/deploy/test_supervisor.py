@@ -109,6 +109,15 @@ async def test_a_child_that_cannot_start_is_reported_with_its_last_words(tmp_pat
             await asyncio.wait_for(supervisor.watch_start(), timeout=10)
 
 
+async def test_a_child_that_gives_up_later_is_reported_with_what_it_said_last(tmp_path: Path) -> None:
+    said: list[str] = []
+    async with Supervisor(said.append) as supervisor:
+        supervisor.start(program(tmp_path, "redis", "import sys; sys.exit('the disk is full')"))
+        await until(lambda: said)
+    expected = "redis ended with exit status 1; starting it again. It said last: the disk is full"
+    assert said[0] == expected
+
+
 async def test_a_program_that_is_missing_is_reported(tmp_path: Path) -> None:
     said: list[str] = []
     async with Supervisor(said.append) as supervisor:

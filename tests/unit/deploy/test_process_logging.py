@@ -6,7 +6,7 @@ from deploy.process_logging import FieldsFormatter
 
 
 def test_an_event_is_one_line_with_its_fields() -> None:
-    fields = {"epoch": "a1", "pid": 7}
+    fields = {"epoch": "a1", "pid": 7, "color_message": "uvicorn's, for terminals"}
     record = logging.makeLogRecord(
         {"name": "worker.main", "levelname": "INFO", "msg": "worker_ready", "created": 0.5, **fields}
     )
