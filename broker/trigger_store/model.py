@@ -25,7 +25,7 @@ class TriggerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     modified_ms: int = 0
 
 
-class TriggerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+class TriggerStatus(msgspec.Struct, frozen=True):
     """How a trigger fares, as the process that serves it says; lost when the trigger is deleted.
 
     `last_result` is what its source or function said last (a mapping's LastProcessingResult).

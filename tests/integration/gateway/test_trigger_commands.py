@@ -1,4 +1,4 @@
-"""`lightswitch trigger add object-store|topic` and what it prints."""
+"""`lightswitch trigger add object-store|topic` and `trigger list`: what they print."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from broker.trigger_store.model import TriggerStatus
 from deploy.cli import run
 from tests.integration.gateway.conftest import KEY, RunningGateway
 from tests.topic_signer import TOPIC
@@ -107,3 +108,21 @@ def test_wrong_settings_are_told_in_one_line(
     assert status == 1
     assert words in err
     assert err.count("\n") == 1
+
+
+def test_triggers_that_nothing_is_known_of_yet_are_listed(
+    lightswitch: Lightswitch, gateway: RunningGateway, function: str
+) -> None:
+    _, route, _ = lightswitch("trigger", "add", "route", "GET /listed/{id}", "--function", function)
+    _, tick, _ = lightswitch("trigger", "add", "schedule", "rate(1 hour)", "--function", function)
+    gateway.run(gateway.triggers.put_statuses({tick.strip(): TriggerStatus("running")}))
+
+    status, listed, _ = lightswitch("trigger", "list", "--function", function)
+
+    assert status == 0
+    assert sorted(line.split("\t") for line in listed.splitlines()) == sorted(
+        [
+            [route.strip(), "route", function, "yes", "", ""],
+            [tick.strip(), "schedule", function, "yes", "running", ""],
+        ]
+    )
