@@ -78,8 +78,13 @@ def wake_on_child_exit() -> int:
     os.set_blocking(writable, False)
     signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGALRM):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, _note)
     return readable
+
+
+def _note(number: int, frame: object) -> None:
+    """A signal whose wake-up is all that counts. It stays when a child forgets it: to free a function takes
+    copies of a dozen pages."""
 
 
 def forget_signals() -> None:

@@ -10,6 +10,7 @@ import socket
 import sys
 from typing import Any
 
+from ...sandbox.inside.bare_fork import fitting_fork, noted_hooks
 from ...sandbox.inside.isolation import Isolation, set_up
 from ...sandbox.inside.kernel import PR_SET_CHILD_SUBREAPER, Kernel
 from ...sandbox.inside.probe import can_confine
@@ -17,6 +18,7 @@ from ...sandbox.inside.trial import try_out
 from .control import MESSAGE_BYTES, send, wake_on_child_exit
 from .function_log import FunctionLog
 from .packages import import_packages
+from .preload import preload
 from .rehearsal import warm_up
 from .zygote import Zygote
 
@@ -43,9 +45,12 @@ def main(control_descriptor: int) -> None:
         os._exit(1)
     log = FunctionLog()
     logging.getLogger().addHandler(log)
-    packages, package_problems = import_packages(
-        isolation, configuration["library"], configuration["packages"]
-    )
+    with noted_hooks() as hooked:
+        packages, package_problems = import_packages(
+            isolation, configuration["library"], configuration["packages"]
+        )
+        preload()
+    isolation.fork = fitting_fork(hooked)
     warm_up(log)
     zygote = Zygote(control, isolation, log, configuration["prepared"])
     if count:

@@ -17,7 +17,6 @@ from .encoding import Encoding
 from .function_log import FunctionLog
 from .function_loop import FunctionLoop
 from .gaps import fill_gaps
-from .preload import preload
 
 DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rehearsed")
 MODULE = "rehearsed_handler"
@@ -30,7 +29,6 @@ REHEARSALS = 20
 
 def warm_up(log: FunctionLog) -> None:
     """Make this process one to fork functions from. Raises OSError."""
-    preload()
     for _ in range(REHEARSALS):
         rehearse(log)
     gc.collect()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import landlock
+from .bare_fork import Fork
 from .cgroups import Cgroups
 from .init_program import InitProgram
 from .kernel import (
@@ -57,6 +58,7 @@ class Isolation:
     shared: Sequence[str] = ()
     prefixes: Sequence[str] = ()
     weaknesses: Sequence[str] = ()
+    fork: Fork = os.fork
 
     @property
     def own_root(self) -> bool:
@@ -119,12 +121,12 @@ def fork_into_namespace(isolation: Isolation) -> tuple[int, int]:
     """Fork with a pid namespace around the child, if the level has them: the child's pid (0 in the child) and
     that of the namespace's init (0 without one). Raises OSError."""
     if isolation.init is None:
-        return os.fork(), 0
+        return isolation.fork(), 0
     isolation.kernel.unshare(CLONE_NEWPID)
     child = -1
     try:
         init = isolation.init.spawn()
-        child = os.fork()
+        child = isolation.fork()
     finally:
         if child != 0:
             isolation.kernel.enter(isolation.pid_namespace, CLONE_NEWPID)

@@ -47,6 +47,9 @@ NUMBERS = {
 }
 """System calls whose number depends on the machine."""
 
+FUNCTIONS = ("mount", "prctl", "setns", "syscall", "umount2", "unshare")
+"""Of libc, that are called."""
+
 COMMON_NUMBERS = {
     "open_tree": 428,
     "close_range": 436,
@@ -63,6 +66,8 @@ class Kernel:
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
+        for name in FUNCTIONS:
+            getattr(self._libc, name)  # found now, that no child needs to search
         self._numbers = {**COMMON_NUMBERS, **NUMBERS.get(platform.machine(), {})}
         self._command_line = _command_line()
 
