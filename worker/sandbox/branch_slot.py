@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 
+from worker.sandbox.ephemeral_storage import EphemeralStorage
 from worker.sandbox.inside.cgroups import Cgroups
 from worker.sandbox.interface import SandboxUnavailable
 from worker.sandbox.zygote_connection import Event, ZygoteConnection
@@ -33,6 +34,11 @@ class BranchSlot:
     def cgroups(self) -> Cgroups | None:
         """Those of the zygote."""
         return self.stem.cgroups
+
+    @property
+    def storage(self) -> EphemeralStorage | None:
+        """That of the zygote."""
+        return self.stem.storage
 
     async def grow(self) -> None:
         """Have the zygote make it. Raises SandboxUnavailable."""

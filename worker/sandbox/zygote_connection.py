@@ -171,6 +171,8 @@ def _spawn(
     theirs: socket.socket,
 ) -> subprocess.Popen[bytes]:
     descriptors = [theirs.fileno()] + ([block.descriptor] if block else [])
+    if configuration["storage_listener"] >= 0:
+        descriptors.append(configuration["storage_listener"])
     whole = {
         **configuration,
         "descriptors": descriptors,

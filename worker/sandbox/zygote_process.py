@@ -87,6 +87,11 @@ class ZygoteProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    @property
+    def is_frozen(self) -> bool:
+        """None of its processes runs."""
+        return self._frozen
+
     def freeze(self) -> None:
         """The group's freezer; without groups, the main process's process group is stopped."""
         if not self._frozen and not self._ended and self.pid:
@@ -98,6 +103,8 @@ class ZygoteProcess:
         if self._frozen:
             self._frozen = False
             self._set_frozen()
+            if self.slot.storage is not None:
+                self.slot.storage.went_on(self._group)
 
     def _set_frozen(self) -> None:
         # What has ended meanwhile is reported by the zygote.
@@ -111,7 +118,8 @@ class ZygoteProcess:
         """Of the group; 0 without groups."""
         if self.slot.cgroups is None or not self._group:
             return 0
-        return self.slot.cgroups.peak_bytes(self._group) // 1024
+        counter = self.slot.storage or self.slot.cgroups
+        return counter.peak_bytes(self._group) // 1024
 
     async def kill(self) -> None:
         """Have the zygote kill everything; a new zygote takes over where the old one has died."""
@@ -146,7 +154,11 @@ class ZygoteProcess:
         match event["event"]:
             case "started":
                 self.pid, self._group = event["pid"], event["group"]
+                if self.slot.storage is not None:
+                    self.slot.storage.joined(self._group, self)
             case "furnished":
+                if self.slot.storage is not None:
+                    self.slot.storage.was_limited(self._group)
                 self._know_furnished(True)
             case "unfurnished":
                 logger.warning("generic process not furnished", extra={"reason": event["text"]})
@@ -171,6 +183,8 @@ class ZygoteProcess:
             return
         self._gone.set()
         self._gone_or_lost.set()
+        if self.slot.storage is not None:
+            self.slot.storage.left(self._group)
         self._on_gone(self)
         self._exit(-signal.SIGKILL)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from worker.sandbox.ephemeral_storage import EphemeralStorage
+from worker.sandbox.held_opens import HeldOpens
 from worker.sandbox.inside.cgroups import Cgroups
 from worker.sandbox.interface import SandboxUnavailable
 from worker.sandbox.interpreters import Interpreter
@@ -40,6 +43,9 @@ class ZygoteSlot:
         self.own_root = False
         self.own_loopback = False
         self.cgroups: Cgroups | None = None
+        self.storage: EphemeralStorage | None = None
+        """None where what is in /tmp counts as memory."""
+        self._no_storage = ""
         self.weaknesses: tuple[str, ...] = ()
         self.packages: frozenset[str] = frozenset()
         """Top-level modules that it has imported from the runtime's library."""
@@ -74,12 +80,16 @@ class ZygoteSlot:
             block, self.block = self.block, None
             if block is not None:
                 block.close()
+            storage, self.storage = self.storage, None
+            if storage is not None:
+                storage.close()
 
     async def _launch(self) -> ZygoteConnection:
         if self._closed:
             raise SandboxUnavailable("the sandbox is closed")
+        configuration = {**self._configuration, "storage_listener": self._listen()}
         connection, ready = await ZygoteConnection.launch(
-            self.interpreter, self.block, self._configuration, self._on_event, self._lost
+            self.interpreter, self.block, configuration, self._on_event, self._lost
         )
         if ready["version"] != self.interpreter.version:
             await connection.close()
@@ -90,8 +100,25 @@ class ZygoteSlot:
         self.packages = frozenset(ready["packages"])
         self.package_problems = tuple(ready["package_problems"])
         self.cgroups = Cgroups(ready["groups"]) if ready["groups"] else None
+        if self.storage is not None:
+            self.storage.cgroups = self.cgroups
+        elif self._configuration["level"] == "L3":
+            self.weaknesses += (f"files in /tmp count as memory: {self._no_storage}",)
         self._connection = connection
         return connection
+
+    def _listen(self) -> int:
+        """A descriptor by which this process hears of the first use of each /tmp; -1 where it cannot."""
+        if self._configuration["level"] != "L3":
+            return -1
+        if self.storage is None:
+            try:
+                self.storage = EphemeralStorage(HeldOpens(Path(self._configuration["scratch"])))
+            except OSError as error:
+                self._no_storage = str(error)
+                return -1
+        self.storage.cgroups = None
+        return self.storage.descriptor
 
     def _lost(self) -> None:
         logger.error("zygote died", extra={"interpreter": str(self.interpreter.path)})

@@ -55,7 +55,7 @@ def grow(isolation: Isolation, log: FunctionLog, control: int, name: str) -> int
 def _serve(isolation: Isolation, log: FunctionLog, control: socket.socket, name: str) -> None:
     isolation.kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.set_wakeup_fd(-1)
-    isolation.kernel.close_all_but({control.fileno(), isolation.root_namespace})
+    isolation.kernel.close_all_but({control.fileno(), *isolation.descriptors})
     branch = Branch(control, of_branch(isolation), log, name)
     child_signals = wake_on_child_exit()
     for _ in range(SKIPPED_PIDS):
@@ -195,7 +195,7 @@ class Branch:
     ) -> None:
         forget_signals()
         identifier, isolation = request["identifier"], self._isolation
-        kept = {self._control.fileno(), line.fileno(), isolation.root_namespace, *descriptors}
+        kept = {self._control.fileno(), line.fileno(), *isolation.descriptors, *descriptors}
         isolation.kernel.close_all_but(kept)
 
         def report(kind: str, text: str) -> None:

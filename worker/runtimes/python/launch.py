@@ -27,7 +27,8 @@ def main(control_descriptor: int) -> None:
     """Run a zygote; the first message is its configuration: descriptors (all that the worker passed on),
     first_uid, uid_count (0: no uids of their own), scratch (directory of all scratch directories), level,
     group (name of the worker's control group), own_network, shared (directories that functions see),
-    prepared (children to keep ready), packages (to import from `library`)."""
+    storage_listener (a fanotify group, or -1), prepared (children to keep ready), packages (to import from
+    `library`)."""
     control = socket.socket(fileno=control_descriptor)
     configuration = json.loads(control.recv(MESSAGE_BYTES))
     for descriptor in configuration["descriptors"]:

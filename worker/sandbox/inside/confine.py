@@ -76,16 +76,19 @@ def prepare(isolation: Isolation, group: str) -> None:
     kernel.enter(isolation.root_namespace, CLONE_NEWNS)
     network = CLONE_NEWNET if isolation.own_network else 0
     kernel.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | network)
-    mount_own(kernel)
+    mount_own(isolation)
     socket.sethostname(HOST_NAME)
     if network:
         raise_loopback()
 
 
-def mount_own(kernel: Kernel) -> None:
+def mount_own(isolation: Isolation) -> None:
     """/proc and an empty /tmp, in a mount namespace of our own. Raises OSError."""
+    kernel = isolation.kernel
     kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     kernel.mount("tmpfs", SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=1m")
+    if isolation.storage_listener >= 0:
+        kernel.mark_opens(isolation.storage_listener, SCRATCH)
 
 
 def confine(

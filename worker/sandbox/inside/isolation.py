@@ -40,7 +40,8 @@ FILTERS = ("L3", "L2", "L1")
 class Isolation:
     """The means of one level. `root_namespace` and `pid_namespace` are descriptors, -1 without namespaces;
     `pid_namespace` is the zygote's own, to come back to. `nested_users`: children share the worker's uid and
-    get a user namespace each. `copied`: of a branch, whose child is copied into further namespaces."""
+    get a user namespace each. `copied`: of a branch, whose child is copied into further namespaces.
+    `storage_listener`: the worker's fanotify group, which is to hear of the first use of each /tmp, or -1."""
 
     kernel: Kernel
     level: str
@@ -55,6 +56,7 @@ class Isolation:
     loopbacks: LoopbackGroups | None = None
     nested_users: bool = False
     copied: bool = False
+    storage_listener: int = -1
     shared: Sequence[str] = ()
     prefixes: Sequence[str] = ()
     weaknesses: Sequence[str] = ()
@@ -65,11 +67,17 @@ class Isolation:
         """Functions see a root of their own."""
         return self.root_namespace >= 0
 
+    @property
+    def descriptors(self) -> set[int]:
+        """What a child needs until it is confined."""
+        return {self.root_namespace, self.storage_listener} - {-1}
+
 
 def set_up(kernel: Kernel, configuration: dict[str, Any]) -> Isolation:
     """Everything that the level needs, as the zygote's configuration asks for it. Raises OSError."""
     level, first, count = configuration["level"], configuration["first_uid"], configuration["uid_count"]
     isolation = Isolation(kernel, level, shared=configuration["shared"], prefixes=interpreter_prefixes())
+    isolation.storage_listener = configuration["storage_listener"]
     weaknesses: list[str] = []
     if level == "L3" and (os.geteuid() != 0 or not count):
         raise OSError(errno.EPERM, "needs root, and user ids of its own: uid is " + str(os.geteuid()))

@@ -32,6 +32,14 @@ MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
 MNT_DETACH = 2
 
+FAN_CLOEXEC = 1
+FAN_NONBLOCK = 2
+FAN_CLASS_CONTENT = 4
+FAN_MARK_ADD = 1
+FAN_MARK_REMOVE = 2
+FAN_MARK_FILESYSTEM = 0x100
+FAN_OPEN_PERM = 0x1_0000
+
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
@@ -126,6 +134,20 @@ class Kernel:
         self.call("pivot_root", b".", b".")
         self.unmount(".")
         os.chdir("/")
+
+    def listen_to_opens(self) -> int:
+        """fanotify_init(2): a group that hears of opens before they happen, and says yes or no."""
+        flags = FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK
+        listener: int = self._libc.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._check("fanotify_init", min(listener, 0))
+        return listener
+
+    def mark_opens(self, listener: int, path: str, flags: int = FAN_MARK_ADD | FAN_MARK_FILESYSTEM) -> None:
+        """fanotify_mark(2): from now on every open of a file in the file system of `path` waits for the
+        reader of such a group; or, with other `flags`, no longer."""
+        mask = ctypes.c_uint64(FAN_OPEN_PERM)
+        result = self._libc.fanotify_mark(listener, flags, mask, AT_FDCWD, os.fsencode(path))
+        self._check("fanotify_mark of " + path, result)
 
     def drop_capabilities(self) -> None:
         """Have no capability, in whatever user namespace."""

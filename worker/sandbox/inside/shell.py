@@ -78,7 +78,7 @@ def _build(isolation: Isolation, confinement: Confinement, group: str, trees: Se
         isolation.cgroups.join(group)
     kernel.enter(isolation.root_namespace, CLONE_NEWNS)
     kernel.unshare(CLONE_NEWNS)
-    mount_own(kernel)
+    mount_own(isolation)
     furnish(kernel, confinement, trees)
     _become_owner(kernel, confinement.uid)
     kernel.unshare(INSIDE_USER_NAMESPACE | (CLONE_NEWNET if isolation.own_network else 0))

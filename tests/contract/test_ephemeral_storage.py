@@ -1,0 +1,148 @@
+"""Ephemeral storage is no memory at the strongest level, as on Lambda; and memory is no ephemeral storage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.environment_workbench import Tried, Workbench
+from tests.sandbox_levels import workbench_at
+from worker.environments.interface import Exited, Succeeded
+from worker.environments.lifecycle import State
+from worker.sandbox.levels import Level
+
+STORAGE = (Path(__file__).parent / "functions" / "storage.py").read_text()
+MEMORY_MB = 128
+STORAGE_MB = 512
+KILLED = Exited("signal: killed")
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Workbench]:
+    async with workbench_at(Level.L3, tmp_path) as bench:
+        yield bench
+
+
+async def started(bench: Workbench, **settings: Any) -> Tried:
+    tried = bench.make("storage.do", bench.code(storage=STORAGE), memory_mb=MEMORY_MB, **settings)
+    await tried.environment.start()
+    return tried
+
+
+async def told(tried: Tried, action: str, argument: Any = None) -> Any:
+    outcome = (await tried.run(json.dumps([action, argument]).encode(), seconds=60)).outcome
+    assert isinstance(outcome, Succeeded), outcome
+    return json.loads(outcome.payload)
+
+
+async def test_a_small_function_keeps_much_in_its_storage_and_reads_it_again(bench: Workbench) -> None:
+    tried = await started(bench)
+
+    assert await told(tried, "write", 300) == [300, ""]
+    tried.environment.freeze()
+    assert await told(tried, "read", 300)
+
+    result = await tried.run(b'["read", 1]')
+    assert 10 <= result.max_memory_used_mb <= 60
+
+
+async def test_full_storage_says_so_though_it_is_larger_than_the_memory(bench: Workbench) -> None:
+    tried = await started(bench)
+
+    written, error = await told(tried, "write", STORAGE_MB + 100)
+
+    assert error == "ENOSPC"
+    assert STORAGE_MB - 2 <= written <= STORAGE_MB
+    assert tried.environment.state is State.IDLE
+
+
+@pytest.mark.parametrize("hog", ["use_memory", "share_memory", "fill_memory_file"])
+async def test_storage_in_use_buys_no_memory(bench: Workbench, hog: str) -> None:
+    tried = await started(bench)
+    await told(tried, "write", 200)
+
+    result = await tried.run(json.dumps([hog, 200]).encode(), seconds=60)
+
+    assert result.outcome == KILLED
+    assert 120 <= result.max_memory_used_mb <= MEMORY_MB
+    assert tried.environment.state is State.GONE
+
+
+async def test_children_that_hog_memory_are_killed_though_storage_is_in_use(bench: Workbench) -> None:
+    tried = await started(bench)
+    await told(tried, "write", 200)
+
+    result = await tried.run(json.dumps(["breed", {"children": 10, "megabytes": 20}]).encode(), seconds=60)
+
+    assert result.outcome == KILLED
+
+
+async def test_what_init_writes_is_no_memory_either(bench: Workbench) -> None:
+    tried = await started(bench, variables={"FILL_IN_INIT": "300"})
+
+    assert await told(tried, "write", 100) == [100, ""]
+
+
+async def test_files_without_a_name_count_as_storage_as_long_as_they_are_open(bench: Workbench) -> None:
+    tried = await started(bench)
+
+    assert await told(tried, "make_temporary_file", 300) == 300 << 20
+    assert await told(tried, "make_temporary_file", 300) == 300 << 20
+
+
+async def test_once_storage_is_empty_the_kernel_holds_the_function_to_its_memory_again(
+    bench: Workbench,
+) -> None:
+    tried = await started(bench)
+    assert kernels_limit_mb(tried) == MEMORY_MB
+    await told(tried, "write", 200)
+    assert kernels_limit_mb(tried) >= MEMORY_MB + STORAGE_MB
+
+    await told(tried, "clear")
+    while kernels_limit_mb(tried) > MEMORY_MB:
+        await told(tried, "wait")
+
+    assert await told(tried, "write", 200) == [200, ""]
+
+
+def kernels_limit_mb(tried: Tried) -> int:
+    """Of the control group of its main process."""
+    for line in Path(f"/proc/{tried.environment.pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":")
+        if "memory" in controllers.split(","):
+            return int(Path(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes").read_text()) >> 20
+    unified = Path(f"/sys/fs/cgroup{path}/memory.max")
+    return int(unified.read_text()) >> 20
+
+
+async def test_a_process_that_waited_for_its_function_has_storage_too(bench: Workbench) -> None:
+    root = bench.suite_code("prewarmed")
+    (root / "storage.py").write_text(STORAGE)
+    await bench.prewarm()
+    tried = bench.make("storage.do", root, "prewarmed", memory_mb=MEMORY_MB)
+    await tried.environment.start()
+
+    assert await told(tried, "write", 300) == [300, ""]
+
+
+async def test_copies_of_an_initialised_function_have_storage_each(bench: Workbench) -> None:
+    root = bench.code(storage=STORAGE)
+    settings: dict[str, Any] = {"memory_mb": MEMORY_MB, "snap_start": True}
+    tried = bench.make("storage.do", root, variables={"FILL_IN_INIT": "100"}, **settings)
+    await tried.environment.start()
+
+    assert await told(tried, "write", 300) == [300, ""]
+
+
+async def test_neighbours_of_one_who_fills_his_storage_are_held_to_their_memory(bench: Workbench) -> None:
+    filler, neighbour = await started(bench), await started(bench)
+    await told(filler, "write", 300)
+
+    result = await neighbour.run(b'["use_memory", 200]', seconds=60)
+
+    assert result.outcome == KILLED
+    assert await told(filler, "read", 300)
