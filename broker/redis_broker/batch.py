@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
 
 from broker.redis_broker.wire import Argument
 
@@ -15,16 +18,24 @@ OnAnswer = Callable[[object], None]
 """Gets one group's answer, or the exception that the run raised; must not raise."""
 
 
+class Group(NamedTuple):
+    """Arguments for one message: those that it may have in common with its neighbours, and its own."""
+
+    shared: tuple[Argument, ...]
+    own: tuple[Argument, ...]
+
+
 class Batch:
-    """Gathers groups of arguments for one script, which answers a list with one element for each group."""
+    """Gathers groups for one script, which gets them as runs (what a run shares, how many groups it has, what
+    is their own) and answers a list with one element for each group."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._loop = asyncio.get_running_loop()
-        self._gathered: list[tuple[tuple[Argument, ...], OnAnswer]] = []
+        self._gathered: list[tuple[Group, OnAnswer]] = []
         self._due = False
 
-    def add(self, arguments: tuple[Argument, ...]) -> asyncio.Future[object]:
+    def add(self, group: Group) -> asyncio.Future[object]:
         """Send a group in this tick; the future has its answer, or raises what the run raised."""
         settled: asyncio.Future[object] = self._loop.create_future()
 
@@ -36,12 +47,12 @@ class Batch:
             else:
                 settled.set_result(answer)
 
-        self.send(arguments, settle)
+        self.send(group, settle)
         return settled
 
-    def send(self, arguments: tuple[Argument, ...], on_answer: OnAnswer, within_seconds: float = 0.0) -> None:
+    def send(self, group: Group, on_answer: OnAnswer, within_seconds: float = 0.0) -> None:
         """Send a group in this tick, or `within_seconds`."""
-        self._gathered.append((arguments, on_answer))
+        self._gathered.append((group, on_answer))
         if not within_seconds:
             if not self._due:
                 self._due = True
@@ -55,12 +66,21 @@ class Batch:
         for start in range(0, len(gathered), MOST_IN_ONE_RUN):
             self._send_some(gathered[start : start + MOST_IN_ONE_RUN])
 
-    def _send_some(self, groups: list[tuple[tuple[Argument, ...], OnAnswer]]) -> None:
+    def _send_some(self, groups: list[tuple[Group, OnAnswer]]) -> None:
         def answered(run: asyncio.Future[object]) -> None:
             error = asyncio.CancelledError() if run.cancelled() else run.exception()
             answers = run.result() if error is None else None
             for index, (_, on_answer) in enumerate(groups):
                 on_answer(answers[index] if isinstance(answers, list) else error)
 
-        arguments = [argument for group, _ in groups for argument in group]
-        self._run(arguments).add_done_callback(answered)
+        self._run(_in_runs([group for group, _ in groups])).add_done_callback(answered)
+
+
+def _in_runs(groups: list[Group]) -> list[Argument]:
+    arguments: list[Argument] = []
+    for shared, run in groupby(groups, itemgetter(0)):
+        own = [argument for group in run for argument in group.own]
+        arguments += shared
+        arguments.append(len(own) // len(groups[0].own))
+        arguments += own
+    return arguments

@@ -14,9 +14,9 @@ import msgspec
 from broker.errors import BrokerError, BrokerUnavailable, Throttled
 from broker.interface import Depth, Metric, Placement, WorkerInfo
 from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
-from broker.redis_broker.batch import Batch, OnAnswer
+from broker.redis_broker.batch import Batch, Group, OnAnswer
 from broker.redis_broker.consumer import ConsumerOptions, RedisConsumer
-from broker.redis_broker.envelope import lane_class, publish_arguments
+from broker.redis_broker.envelope import lane_class, publish_arguments, publish_group
 from broker.redis_broker.inbox import RedisInbox, RedisReplies
 from broker.redis_broker.janitor import Janitor
 from broker.redis_broker.link import Link
@@ -72,7 +72,7 @@ class RedisBroker:
     async def publish(self, invocation: Invocation) -> Placement:
         if not self._link.is_connected:
             await self._connected()
-        answer = await self._publishing.add(publish_arguments(invocation, self._options.lanes))
+        answer = await self._publishing.add(publish_group(invocation, self._options.lanes))
         placement = _PLACEMENTS.get(answer)
         if placement is None:
             raise _throttled(invocation, answer)
@@ -92,19 +92,19 @@ class RedisBroker:
             else:
                 refused(BrokerUnavailable(f"the message was not accepted: {answer}"))
 
-        arguments = publish_arguments(invocation, self._options.lanes)
+        group = publish_group(invocation, self._options.lanes)
         if self._link.is_connected:
-            self._publishing.send(arguments, answered)
+            self._publishing.send(group, answered)
         else:
-            self._submit_later(arguments, answered)
+            self._submit_later(group, answered)
 
-    def _submit_later(self, arguments: tuple[Argument, ...], answered: OnAnswer) -> None:
+    def _submit_later(self, group: Group, answered: OnAnswer) -> None:
         """A restart of the server is waited out."""
 
         async def later() -> None:
             try:
                 await self._connected()
-                self._publishing.send(arguments, answered)
+                self._publishing.send(group, answered)
             except BrokerUnavailable as error:
                 answered(error)
 

@@ -21,7 +21,7 @@ import msgspec
 
 from broker.errors import BrokerUnavailable, LeaseLost
 from broker.invocation import Invocation, Outcome, now_ms
-from broker.redis_broker.batch import Batch
+from broker.redis_broker.batch import Batch, Group
 from broker.redis_broker.envelope import (
     Received,
     Undecodable,
@@ -42,6 +42,8 @@ _LAZY_SECONDS = 0.004
 """Shorter, and a lone caller's next call competes with the acknowledgement of his last one."""
 _PAUSE_SECONDS = 1.0
 _OFFER_MS = 10_000
+_FETCH = b"fetch "
+"""How a push begins that names a message only: class and id follow."""
 _LAST_ACK_SECONDS = 5.0
 """How long a consumer that closes tries to acknowledge; what is left then runs once more elsewhere."""
 
@@ -159,9 +161,9 @@ class RedisConsumer:
 
     async def acknowledge(self, invocation: Invocation, outcome: Outcome | None) -> bool:
         """Settle together with what else is acknowledged in this tick."""
-        arguments = _ack_arguments(invocation, outcome)
+        group = _ack_group(invocation, outcome)
         try:
-            return await self._insist(invocation, partial(self._acknowledging.add, arguments))
+            return await self._insist(invocation, partial(self._acknowledging.add, group))
         finally:
             self._known.discard(invocation.request_id)
 
@@ -192,7 +194,7 @@ class RedisConsumer:
                 self._known.discard(invocation.request_id)
                 self._acknowledged()
 
-        self._acknowledging.send(_ack_arguments(invocation, outcome), answered, within_seconds)
+        self._acknowledging.send(_ack_group(invocation, outcome), answered, within_seconds)
 
     def _retry(self, invocation: Invocation, outcome: Outcome | None) -> None:
         """The connection was lost, or Redis refused: again until it is done."""
@@ -244,12 +246,15 @@ class RedisConsumer:
             self._wake = None
 
     def _pushed(self, body: bytes) -> None:
-        head, _, value = body.partition(b"\n")
-        lane, _, request_id = head.partition(b" ")
-        if value:
-            self._take(request_id, lane, value)
-        else:
+        if body.startswith(_FETCH):
+            _, lane, request_id = body.split(b" ", 2)
             self._fetch(request_id, lane)
+            return
+        try:
+            received = read(body)
+        except Undecodable:
+            return  # the next renewal finds it held, and knows its id
+        self._accept(received)
 
     def _fetch(self, request_id: bytes, lane: bytes) -> None:
         """Get a message whose push carried only its id, or got lost."""
@@ -273,13 +278,20 @@ class RedisConsumer:
             return
         try:
             received = read(value)
+            if received.invocation.request_id != key:
+                raise Undecodable(f"the message is one of request {received.invocation.request_id}")
         except Undecodable as error:
             log.error("message_undecodable", extra={"message_id": key, "reason": str(error)})
             self._set_aside(request_id, lane, str(error))
             return
-        self._known.add(key)
-        self._arrived.append(RedisDelivery(self, received))
-        self._notify()
+        self._accept(received)
+
+    def _accept(self, received: Received) -> None:
+        request_id = received.invocation.request_id
+        if request_id not in self._known:
+            self._known.add(request_id)
+            self._arrived.append(RedisDelivery(self, received))
+            self._notify()
 
     def _set_aside(self, request_id: bytes, lane: bytes, reason: str) -> None:
         """Dead-letter a message that nobody can read; should this fail, the next renewal tries again."""
@@ -361,9 +373,10 @@ class RedisDelivery:
         )
 
 
-def _ack_arguments(invocation: Invocation, outcome: Outcome | None) -> tuple[Argument, ...]:
+def _ack_group(invocation: Invocation, outcome: Outcome | None) -> Group:
     stored = b"" if outcome is None else _encode_outcome(outcome)
-    return invocation.request_id, gate_of(invocation), lane_class(invocation.kind), stored
+    shared = gate_of(invocation), lane_class(invocation.kind)
+    return Group(shared, (invocation.request_id, stored))
 
 
 def _finish(future: asyncio.Future[None]) -> None:

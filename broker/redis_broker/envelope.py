@@ -8,6 +8,8 @@ from functools import lru_cache
 import msgspec
 
 from broker.invocation import Invocation, Kind
+from broker.redis_broker.batch import Group
+from broker.redis_broker.wire import Argument
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Invocation).decode
@@ -38,9 +40,15 @@ def lanes_of(function_name: str, version: str, lanes: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16384)
-def _header(kind: Kind, function_name: str, version: str, lanes: int) -> bytes:
-    a, b = lanes_of(function_name, version, lanes)
-    return f"{lane_class(kind)} {a} {b} 1 1 0 {function_name}\n".encode()
+def _route(
+    kind: Kind, gate: str, version: str, provisioned: bool, lanes: int
+) -> tuple[bytes, tuple[Argument, ...]]:
+    """The header line; function, class, lane a, lane b, version whose provisioned environments are asked for
+    or nothing."""
+    a, b = lanes_of(gate, version, lanes)
+    class_ = lane_class(kind)
+    wanted = offer_name(gate, version) if provisioned and gate else ""
+    return f"{class_} {a} {b} 1 1 0 {gate}\n".encode(), (gate, class_, a, b, wanted)
 
 
 def lane_class(kind: Kind) -> str:
@@ -56,14 +64,18 @@ def gate_of(invocation: Invocation) -> str:
     return invocation.function_name if invocation.sequel is None else ""
 
 
-def publish_arguments(invocation: Invocation, lanes: int) -> tuple[bytes | str | int, ...]:
-    """Id, value, function, class, lane a, lane b, version whose provisioned environments are asked for or
-    nothing: what the scripts take for one message."""
-    gate = gate_of(invocation)
-    a, b = lanes_of(gate, invocation.version, lanes)
-    value = _header(invocation.kind, gate, invocation.version, lanes) + _encode(invocation)
-    wanted = offer_name(gate, invocation.version) if invocation.provisioned and gate else ""
-    return invocation.request_id, value, gate, lane_class(invocation.kind), a, b, wanted
+def publish_group(invocation: Invocation, lanes: int) -> Group:
+    """What `publish` takes for one message: its route, which neighbours may share; id and value."""
+    header, route = _route(
+        invocation.kind, gate_of(invocation), invocation.version, invocation.provisioned, lanes
+    )
+    return Group(route, (invocation.request_id, header + _encode(invocation)))
+
+
+def publish_arguments(invocation: Invocation, lanes: int) -> tuple[Argument, ...]:
+    """What the other scripts take for one message: id, value, then its route."""
+    route, own = publish_group(invocation, lanes)
+    return *own, *route
 
 
 def offer_name(function_name: str, version: str) -> str:

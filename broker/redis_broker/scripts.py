@@ -26,6 +26,9 @@ rewrite of the file saves all keys: after a restart what it saved of the last ru
     V:janitor           string whose holder moves delayed messages and watches leases
     P:last_run          string run id whose V keys exist; a janitor deletes those of the one before
 
+Messages that follow each other and share a route travel as one run, which takes few commands; and no text of
+their length is made in Lua: these are what the hot scripts spend their time on.
+
 The header line is `CLASS LANE_A LANE_B ATTEMPT DELIVERIES LOSSES FUNCTION`. A message is in exactly one place
 (a lane, parked, delayed, or held) and holds a slot of its function's gate only on a lane or held, so a slot
 cannot outlive its message. A worker with room is given a message by publishing it to `P:to:EPOCH` within
@@ -59,9 +62,21 @@ local function home(class)
   return p
 end
 
-local function push(epoch, class, id, value)
-  if #value > inline_bytes then value = '' end
-  return call('PUBLISH', p .. ':to:' .. epoch, class .. ' ' .. id .. '\\n' .. value)
+local function slice(list, first, last)
+  local part = {}
+  for i = first, last do part[#part + 1] = list[i] end
+  return part
+end
+
+-- False where the worker does not listen. It fetches a long message itself.
+local function push(epoch, class, ids, values)
+  local to = p .. ':to:' .. epoch
+  for i, id in ipairs(ids) do
+    local value = values[i]
+    if #value > inline_bytes then value = 'fetch ' .. class .. ' ' .. id end
+    if call('PUBLISH', to, value) == 0 then return false end
+  end
+  return true
 end
 
 local function room_of(epoch)
@@ -74,29 +89,36 @@ local function busy(epoch)
   call('ZREM', idle, epoch)
 end
 
--- The worker that was asked last, and how many more it can take: many messages may come in one run.
+-- The worker that was asked last, and how many more it can take: many messages may come in one script.
 local asked, room = false, 0
 
-local function hand_over(id, value, class)
-  while true do
+-- To workers with room, the first message first. Answers how many found one.
+local function hand_over(ids, values, class)
+  local given, all = 0, #ids
+  while given < all do
     if not asked then
       asked = call('ZREVRANGE', idle, 0, 0)[1]
-      if not asked then return false end
+      if not asked then return given end
       room = room_of(asked)
     end
-    local epoch = asked
-    if room > 0 and push(epoch, class, id, value) > 0 then
+    local epoch, count = asked, math.min(room, all - given)
+    local some, their_values = ids, values
+    if count < all then
+      some, their_values = slice(ids, given + 1, given + count), slice(values, given + 1, given + count)
+    end
+    if count > 0 and push(epoch, class, some, their_values) then
       writing(class)
-      call('SADD', home(class) .. ':held:' .. epoch, id)
-      room = room - 1
-      if room > 0 then return true end
+      call('SADD', home(class) .. ':held:' .. epoch, unpack(some))
+      given, room = given + count, room - count
+    else
+      room = 0
+    end
+    if room <= 0 then
       busy(epoch)
       asked = false
-      return true
     end
-    busy(epoch)
-    asked = false
   end
+  return given
 end
 
 -- To the worker that offers most environments of the version; it may have none left, and makes one.
@@ -106,7 +128,7 @@ local function hand_to_offering(id, value, class, wanted)
     local epoch = call('ZREVRANGE', offers, 0, 0)[1]
     if not epoch then return false end
     local left = room_of(epoch)
-    if left > 0 and push(epoch, class, id, value) > 0 then
+    if left > 0 and push(epoch, class, {id}, {value}) then
       writing(class)
       call('SADD', home(class) .. ':held:' .. epoch, id)
       writing('sync')
@@ -120,15 +142,29 @@ local function hand_to_offering(id, value, class, wanted)
   end
 end
 
+-- To workers, or to the end of a lane. Answers how many were delivered.
+local function enqueue_all(ids, values, class, a, b)
+  local given = hand_over(ids, values, class)
+  if given < #ids then
+    local lanes = home(class) .. ':lane:' .. class .. ':'
+    local lane, other = lanes .. a, lanes .. b
+    if call('LLEN', other) < call('LLEN', lane) then lane = other end
+    writing(class)
+    call('RPUSH', lane, unpack(ids, given + 1))
+  end
+  return given
+end
+
 local function enqueue(id, value, class, a, b, wanted)
   if wanted and wanted ~= '' and hand_to_offering(id, value, class, wanted) then return 'delivered' end
-  if hand_over(id, value, class) then return 'delivered' end
-  local lanes = home(class) .. ':lane:' .. class .. ':'
-  local lane, other = lanes .. a, lanes .. b
-  if call('LLEN', other) < call('LLEN', lane) then lane = other end
-  writing(class)
-  call('RPUSH', lane, id)
+  if enqueue_all({id}, {value}, class, a, b) == 1 then return 'delivered' end
   return 'queued'
+end
+
+local function limit_of(fn, class)
+  local limit = tonumber(call('HGET', p .. ':limits', fn) or nil)
+  if limit == 0 and class == 'async' then return nil end
+  return limit
 end
 
 local function slots_in_use(fn)
@@ -137,8 +173,8 @@ end
 
 -- A message that is stored already finds its place.
 local function admit(id, value, fn, class, a, b, wanted)
-  local limit = tonumber(call('HGET', p .. ':limits', fn) or nil)
-  if limit and not (limit == 0 and class == 'async') then
+  local limit = limit_of(fn, class)
+  if limit then
     if slots_in_use(fn) >= limit then
       if class == 'sync' then return 'throttled:' .. limit end
       writing('async')
@@ -213,17 +249,18 @@ local function more()
 
   local function pop(epoch, class, lane, most)
     writing(class)
-    local taken, ids = 0, call('LPOP', lane, most)
+    local ids = call('LPOP', lane, most)
     if not ids then return 0 end
-    local values = call('HMGET', home(class) .. ':messages', unpack(ids))
+    local found = call('HMGET', home(class) .. ':messages', unpack(ids))
+    local taken, values = {}, {}
     for i, id in ipairs(ids) do
-      if values[i] then
-        push(epoch, class, id, values[i])
-        call('SADD', home(class) .. ':held:' .. epoch, id)
-        taken = taken + 1
-      end
+      if found[i] then taken[#taken + 1], values[#values + 1] = id, found[i] end
     end
-    return taken
+    if #taken > 0 then
+      push(epoch, class, taken, values)
+      call('SADD', home(class) .. ':held:' .. epoch, unpack(taken))
+    end
+    return #taken
   end
 
   local function fill(epoch, lanes, from)
@@ -266,17 +303,31 @@ end
 """
 
 _PUBLISH = """
--- ARGV: id, value, function, class, lane a, lane b, provisioned version or '' of each message.
--- Answers the placement of each.
-local placements = {}
-for i = 1, #ARGV, 7 do
-  local id, value, class = ARGV[i], ARGV[i + 1], ARGV[i + 3]
-  local placement = admit(id, value, ARGV[i + 2], class, ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
-  if string.sub(placement, 1, 9) ~= 'throttled' then
+-- ARGV: runs, each of function, class, lane a, lane b, provisioned version or '', number of its messages,
+-- then id and value of each. Answers the placement of each message.
+local placements, at = {}, 1
+while at <= #ARGV do
+  local fn, class, a, b, wanted = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local after = at + 6 + 2 * ARGV[at + 5]
+  local messages = home(class) .. ':messages'
+  if wanted ~= '' or limit_of(fn, class) then
+    for i = at + 6, after - 1, 2 do
+      local placement = admit(ARGV[i], ARGV[i + 1], fn, class, a, b, wanted)
+      if string.sub(placement, 1, 9) ~= 'throttled' then
+        writing(class)
+        call('HSET', messages, ARGV[i], ARGV[i + 1])
+      end
+      placements[#placements + 1] = placement
+    end
+  else
+    local ids, values = {}, {}
+    for i = at + 6, after - 1, 2 do ids[#ids + 1], values[#values + 1] = ARGV[i], ARGV[i + 1] end
+    local given = enqueue_all(ids, values, class, a, b)
     writing(class)
-    call('HSET', home(class) .. ':messages', id, value)
+    call('HSET', messages, unpack(ARGV, at + 6, after - 1))
+    for i = 1, #ids do placements[#placements + 1] = i <= given and 'delivered' or 'queued' end
   end
-  placements[#placements + 1] = placement
+  at = after
 end
 return placements
 """
@@ -291,19 +342,29 @@ return 1
 """
 
 _ACK = """
--- ARGV: epoch, lanes, from, outcome ttl (s), then id, function, class and outcome of each.
--- Answers 1 or 0 (fenced) for each.
-local settled = {}
-for i = 5, #ARGV, 4 do
-  local id, fn, class = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+-- ARGV: epoch, lanes, from, outcome ttl (s), then runs, each of function, class, number of its messages, then
+-- id and outcome of each. Answers 1 or 0 (fenced) for each message.
+local settled, at = {}, 5
+while at <= #ARGV do
+  local fn, class, after = ARGV[at], ARGV[at + 1], at + 3 + 2 * ARGV[at + 2]
+  local held, ids, mine = home(class) .. ':held:' .. ARGV[1], {}, {}
+  for i = at + 3, after - 1, 2 do ids[#ids + 1] = ARGV[i] end
   writing(class)
-  local mine = call('SREM', home(class) .. ':held:' .. ARGV[1], id)
-  settled[#settled + 1] = mine
-  if mine == 1 then
-    call('HDEL', home(class) .. ':messages', id)
-    if ARGV[i + 3] ~= '' then call('SET', p .. ':outcome:' .. id, ARGV[i + 3], 'EX', ARGV[4]) end
-    if call('SREM', home(class) .. ':gate:' .. fn, id) == 1 then more().unpark(fn, 16) end
+  for i, is_mine in ipairs(call('SMISMEMBER', held, unpack(ids))) do
+    settled[#settled + 1] = is_mine
+    if is_mine == 1 then
+      local outcome = ARGV[at + 2 + 2 * i]
+      mine[#mine + 1] = ids[i]
+      if outcome ~= '' then call('SET', p .. ':outcome:' .. ids[i], outcome, 'EX', ARGV[4]) end
+    end
   end
+  if #mine > 0 then
+    call('SREM', held, unpack(mine))
+    call('HDEL', home(class) .. ':messages', unpack(mine))
+    local freed = call('SREM', home(class) .. ':gate:' .. fn, unpack(mine))
+    if freed > 0 then more().unpark(fn, math.max(16, freed)) end
+  end
+  at = after
 end
 if not call('ZSCORE', idle, ARGV[1]) then more().fill(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])) end
 return settled
