@@ -40,6 +40,9 @@ pip() {
     .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"
 }
 pip install --editable '.[dev]'
+if ! pip install --only-binary confluent-kafka --editable '.[kafka]' >/dev/null 2>&1; then
+    echo "setup: confluent-kafka does not come built for this machine: no triggers on Kafka" >&2
+fi
 
 has_redis() {
     .venv/bin/python -c 'from deploy.redis_binary import find_redis; find_redis()' 2>/dev/null

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.kafka_server import KafkaServer
 from tests.rabbitmq_server import RabbitmqServer
 from tests.rabbitmq_server import find_server as find_rabbitmq
 from tests.redis_server import AppendFsync, RedisServer, find_server
 from tests.s3_server import S3Server
+from tests.web_server import Unavailable
 
 
 def pytest_asyncio_loop_factories(
@@ -98,3 +100,15 @@ def rabbitmq_server(
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """One broker for the whole run; use topics of your own, and never stop it."""
+    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
+    try:
+        server.start()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    yield server
+    server.stop()

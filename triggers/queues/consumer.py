@@ -2,49 +2,21 @@
 
 A message that failed waits in our hands for its delay, then goes to the end of its queue with one more
 failure; others pass it meanwhile. From then on it runs alone, so that it spoils no further batch. After
-`max_receives` failures it is dead-lettered. What is not the message's fault (no slot, no function yet, the
-broker away) is tried again with back-off and charged to nobody. What can never run (too large, or the next
-turn of a recursive loop) is dead-lettered at once.
+`max_receives` failures it is dead-lettered, and what can never run is at once (`runs.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
-
-from broker.caller import Trace
-from broker.errors import BrokerError, RecursiveLoop
-from broker.invocation import Reply
-from broker.lineage import is_recursive
 from triggers.queues.message import NotPlaced, QueueMessage, QueueSource
-from triggers.queues.partial_results import failed_items
+from triggers.queues.runs import LAST_DELAY_SECONDS, BatchRuns, Invoke, MakeEvent
 from triggers.queues.settings import QueueSettings
-from triggers.queues.traces import trace_header, trace_of
 
-MOST_PAYLOAD_BYTES = 6 * 1024 * 1024
 DRAIN_SECONDS = 3.0
-_LAST_DELAY_SECONDS = 60.0
-
-Invoke = Callable[[bytes, Trace], Awaitable[Reply]]
-MakeEvent = Callable[[Sequence[QueueMessage]], object]
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """What became of a batch: the messages that failed or are never to run, and why. All others succeeded."""
-
-    failed: Mapping[QueueMessage, str] = field(default_factory=dict)
-    hopeless: Mapping[QueueMessage, str] = field(default_factory=dict)
-
-    def beside(self, other: _Ended) -> _Ended:
-        """Both parts of a batch."""
-        return _Ended({**self.failed, **other.failed}, {**self.hopeless, **other.hopeless})
 
 
 class QueueConsumer:
@@ -63,8 +35,7 @@ class QueueConsumer:
     ) -> None:
         self._source = source
         self._settings = settings
-        self._make_event = make_event
-        self._invoke = invoke
+        self._runs = BatchRuns(settings, make_event, invoke, report)
         self._report = report
         self._slots = asyncio.Semaphore(settings.max_concurrency)
         self._alone: deque[QueueMessage] = deque()
@@ -120,7 +91,7 @@ class QueueConsumer:
 
     async def _serve(self, batch: Sequence[QueueMessage]) -> None:
         try:
-            ended = await self._run_batch(batch)
+            ended = await self._runs.run(batch)
         finally:
             self._slots.release()
         unsettled = {**ended.failed, **ended.hopeless}
@@ -133,63 +104,12 @@ class QueueConsumer:
             for message, reason in ended.hopeless.items():
                 group.create_task(self._dead_letter(message, reason), name="dead-letter")
 
-    async def _run_batch(self, batch: Sequence[QueueMessage]) -> _Ended:
-        payload = msgspec.json.encode(self._make_event(batch))
-        if len(payload) > MOST_PAYLOAD_BYTES:
-            return await self._run_halves(batch, len(payload))
-        try:
-            reply = await self._reply(payload, trace_of(batch))
-        except RecursiveLoop as loop:
-            return await self._run_others(batch, loop)
-        if reply.failure:
-            reason = f"the function failed: {reply.payload[:500].decode(errors='replace')}"
-            self._report(f"PROBLEM: {reason}")
-            return _Ended(dict.fromkeys(batch, reason))
-        failed = self._reported_failures(batch, reply.payload)
-        self._report(f"PROBLEM: {len(failed)} of {len(batch)} messages failed" if failed else "OK")
-        return _Ended(dict.fromkeys(failed, "the function reported the message as failed"))
-
-    async def _run_halves(self, batch: Sequence[QueueMessage], payload_bytes: int) -> _Ended:
-        if len(batch) == 1:
-            reason = f"an event of {payload_bytes} bytes is above the most, {MOST_PAYLOAD_BYTES} bytes"
-            return _Ended(hopeless={batch[0]: reason})
-        middle = len(batch) // 2
-        first = await self._run_batch(batch[:middle])
-        return first.beside(await self._run_batch(batch[middle:]))
-
-    async def _run_others(self, batch: Sequence[QueueMessage], loop: RecursiveLoop) -> _Ended:
-        """Without those by which the function would call itself too often."""
-        looping = [message for message in batch if is_recursive(trace_header(message), loop.function_name)]
-        others = [message for message in batch if message not in looping]
-        stopped = _Ended(hopeless=dict.fromkeys(looping, str(loop)))
-        return stopped.beside(await self._run_batch(others)) if others else stopped
-
-    async def _reply(self, payload: bytes, trace: Trace) -> Reply:
-        """What the function answers. Raises RecursiveLoop."""
-        delay_seconds = self._settings.retry_delay_seconds
-        while True:
-            try:
-                return await self._invoke(payload, trace)
-            except RecursiveLoop:
-                raise
-            except BrokerError as error:
-                self._report(f"PROBLEM: {error}")
-            await asyncio.sleep(delay_seconds * random.uniform(0.5, 1.0))
-            delay_seconds = min(_LAST_DELAY_SECONDS, delay_seconds * 2)
-
-    def _reported_failures(self, batch: Sequence[QueueMessage], result: bytes) -> Sequence[QueueMessage]:
-        if not self._settings.report_batch_item_failures:
-            return []
-        known = {message.item_identifier: message for message in batch}
-        identifiers = failed_items(result, known.keys())
-        return batch if identifiers is None else [known[identifier] for identifier in identifiers]
-
     async def _after_failure(self, message: QueueMessage, reason: str) -> None:
         if message.failures + 1 >= self._settings.max_receives:
             await self._dead_letter(message, reason)
             return
         delay_seconds = self._settings.retry_delay_seconds * 2 ** min(message.failures, 16)
-        await self._insist(lambda: self._source.retry(message), min(_LAST_DELAY_SECONDS, delay_seconds))
+        await self._insist(lambda: self._source.retry(message), min(LAST_DELAY_SECONDS, delay_seconds))
 
     async def _dead_letter(self, message: QueueMessage, reason: str) -> None:
         await self._insist(lambda: self._source.dead_letter(message, reason), 0)
@@ -210,5 +130,5 @@ class QueueConsumer:
             if self._stopping.is_set():
                 return
             delay_seconds = min(
-                _LAST_DELAY_SECONDS, max(self._settings.retry_delay_seconds, delay_seconds * 2)
+                LAST_DELAY_SECONDS, max(self._settings.retry_delay_seconds, delay_seconds * 2)
             )

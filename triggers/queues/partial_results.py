@@ -7,8 +7,20 @@ from collections.abc import Set
 import msgspec
 
 
+class _Offset(msgspec.Struct):
+    """How a record of Kafka is named: its `topic-partition`, and its place there."""
+
+    partition: str
+    offset: int
+
+
 class _Item(msgspec.Struct, rename={"item_identifier": "itemIdentifier"}):
-    item_identifier: str
+    item_identifier: str | _Offset
+
+    @property
+    def name(self) -> str:
+        named = self.item_identifier
+        return named if isinstance(named, str) else f"{named.partition}:{named.offset}"
 
 
 class _Result(msgspec.Struct, rename={"failures": "batchItemFailures"}):
@@ -23,5 +35,5 @@ def failed_items(result: bytes, known: Set[str]) -> set[str] | None:
         return None
     if parsed is None:
         return set()
-    identifiers = {item.item_identifier for item in parsed.failures or ()}
+    identifiers = {item.name for item in parsed.failures or ()}
     return identifiers if identifiers <= known else None

@@ -9,13 +9,16 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from broker.settings import Settings
+from triggers.events.kafka import kafka_event
 from triggers.events.queue_messages import queue_event
 from triggers.events.rabbitmq import rabbitmq_event
 from triggers.queues.amqp_link import AmqpLink
-from triggers.queues.consumer import Invoke, MakeEvent, QueueConsumer
+from triggers.queues.consumer import QueueConsumer
+from triggers.queues.kafka.address import KAFKA_SCHEMES, bootstrap_servers
 from triggers.queues.kombu_link import KombuLink
 from triggers.queues.message import QueueMessage, QueueSource, SourceUnavailable
 from triggers.queues.redis_source import RedisSource
+from triggers.queues.runs import BatchRuns, Invoke, MakeEvent
 from triggers.queues.settings import AMQP_SCHEMES, REDIS_SCHEMES, QueueSettings
 from triggers.queues.threaded_source import ThreadedSource
 
@@ -56,12 +59,39 @@ async def _serve_once(
     invoke: Invoke,
     report: Callable[[str], None],
 ) -> None:
+    if queue.scheme in KAFKA_SCHEMES:
+        await _serve_topic(queue, trigger_id, invoke, report)
+        return
     source = await open_source(queue, trigger_id)
     report("OK: reading the queue")
     try:
         await QueueConsumer(source, queue, _event_of(queue, installation), invoke, report).run()
     finally:
         await asyncio.shield(source.close())
+
+
+async def _serve_topic(
+    queue: QueueSettings, trigger_id: str, invoke: Invoke, report: Callable[[str], None]
+) -> None:
+    try:
+        from triggers.queues.kafka.consumer import TopicConsumer
+    except ImportError as error:
+        raise SourceUnavailable(
+            f"Kafka is read with a package of its own; install it: pip install 'lightswitch[kafka]' ({error})"
+        ) from error
+    servers = bootstrap_servers(queue.url)
+
+    def make_event(messages: Sequence[QueueMessage]) -> object:
+        return kafka_event([message.token for message in messages], servers)
+
+    runs = BatchRuns(queue, make_event, invoke, report, in_order=True)
+    group = queue.consumer_group or f"lightswitch-{trigger_id}"
+    consumer = await TopicConsumer.open(queue, group, runs, report)
+    report("OK: reading the topic")
+    try:
+        await consumer.run()
+    finally:
+        await asyncio.shield(consumer.close())
 
 
 async def open_source(queue: QueueSettings, trigger_id: str) -> QueueSource:
@@ -74,7 +104,7 @@ async def open_source(queue: QueueSettings, trigger_id: str) -> QueueSource:
 
 
 def _event_of(queue: QueueSettings, installation: Settings) -> MakeEvent:
-    """AWS's shape for AMQP, ours for all others."""
+    """AWS's shape for AMQP, ours for all others (Kafka's is AWS's, too)."""
     arn = _broker_arn(queue, installation)
 
     def make_event(messages: Sequence[QueueMessage]) -> object:

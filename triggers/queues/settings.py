@@ -10,15 +10,12 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from triggers.interface import TriggerSettings
+from triggers.queues.kafka.address import KAFKA_SCHEMES, bootstrap_servers, refuse_unknown
 
 AMQP_SCHEMES = ("amqp", "amqps")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 KOMBU_SCHEMES = ("sqs", "azureservicebus", "azurestoragequeues", "gcpubsub")
 """Reached by kombu's transports; all but sqs need packages of their own, which kombu's extras name."""
-KAFKA_SCHEMES = ("kafka", "confluentkafka")
-"""Not read: an acknowledgement in kombu 5.7's transport commits the offsets of all that was read (`QoS.ack`
-of kombu/transport/confluentkafka.py), so a crash would lose the other messages in hand; and it takes only
-messages that kombu has written."""
 MASK = "****"
 
 _MOST_BATCH_SIZE = 10_000
@@ -47,15 +44,16 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
     dead_letter_queue: str = ""
     report_batch_item_failures: bool = False
     transport_options: dict[str, Any] = msgspec.field(default_factory=dict)
-    """kombu's, e.g. `region` and `is_secure` for SQS. They may hold secrets, so their values are masked."""
+    """kombu's, e.g. `region` and `is_secure` for SQS; for Kafka librdkafka's, e.g. `sasl.mechanism`. They may
+    hold secrets, so their values are masked."""
+    consumer_group: str = ""
+    """Kafka: under which name offsets are committed; "" is one of the trigger's own."""
+    starting_position: Literal["TRIM_HORIZON", "LATEST"] = "TRIM_HORIZON"
+    """Kafka: where to begin in partitions of which nothing is committed: with the oldest record, or with what
+    comes after the topic was first reached."""
 
     def __post_init__(self) -> None:
-        if self.scheme in KAFKA_SCHEMES:
-            raise ValueError(
-                f"url has the scheme {self.scheme!r}, and queue triggers do not read Kafka: kombu's transport"
-                " commits what it has read instead of what is done, and so would lose messages"
-            )
-        schemes = (*AMQP_SCHEMES, *REDIS_SCHEMES, *KOMBU_SCHEMES)
+        schemes = (*AMQP_SCHEMES, *REDIS_SCHEMES, *KAFKA_SCHEMES, *KOMBU_SCHEMES)
         if self.scheme not in schemes:
             known = ", ".join(schemes)
             raise ValueError(f"url has the scheme {self.scheme!r}; queue triggers read from: {known}")
@@ -67,11 +65,22 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(f"dead_letter_queue is {self.queue!r}, the queue itself; name another one")
         if self.exchange and self.scheme in REDIS_SCHEMES:
             raise ValueError("exchange is for AMQP; Redis lists have no exchanges")
-        if self.transport_options and self.scheme not in KOMBU_SCHEMES:
-            raise ValueError(f"transport_options are for {', '.join(KOMBU_SCHEMES)}; not for {self.scheme}")
+        configurable = (*KAFKA_SCHEMES, *KOMBU_SCHEMES)
+        if self.transport_options and self.scheme not in configurable:
+            raise ValueError(f"transport_options are for {', '.join(configurable)}; not for {self.scheme}")
         if MASK in self.transport_options.values():
             raise ValueError("transport_options are masked; give them with their values")
+        self._check_kafka()
         self._check_numbers()
+
+    def _check_kafka(self) -> None:
+        if self.scheme in KAFKA_SCHEMES:
+            bootstrap_servers(self.url)
+            refuse_unknown(self.transport_options)
+            if self.exchange:
+                raise ValueError("exchange is for AMQP; a topic of Kafka is named by queue")
+        elif self.consumer_group or self.starting_position != "TRIM_HORIZON":
+            raise ValueError(f"consumer_group and starting_position are for Kafka; not for {self.scheme}")
 
     def _check_numbers(self) -> None:
         _between("batch_size", self.batch_size, 1, _MOST_BATCH_SIZE)
@@ -91,13 +100,22 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
         return self.url.partition("://")[0].lower()
 
     @property
+    def exclusive_key(self) -> str:
+        """Offsets that two triggers commit under one name would make either skip what the other has done."""
+        if not self.consumer_group:
+            return ""
+        return f"{bootstrap_servers(self.url)}/{self.queue}/{self.consumer_group}"
+
+    @property
     def virtual_host(self) -> str:
         """Of an AMQP URL; `/` where none is given."""
         return unquote(urlsplit(self.url).path.removeprefix("/")) or "/"
 
     @property
     def window(self) -> int:
-        """How many messages may be in hand at once."""
+        """How many messages may be in hand at once; on Kafka, of each partition."""
+        if self.scheme in KAFKA_SCHEMES:
+            return self.prefetch or max(1000, 2 * self.batch_size)  # to read on takes a while
         return self.prefetch or min(65_535, max(20, 2 * self.batch_size * self.max_concurrency))
 
     @property

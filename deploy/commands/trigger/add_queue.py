@@ -14,7 +14,11 @@ _ENDPOINT_OPTIONS = ("function_name", "qualifier", "disabled", "endpoint_url", "
 
 @click.command("queue")
 @click.argument("url", envvar="LIGHTSWITCH_QUEUE_URL")
-@click.option("--queue", required=True, help="The queue (or Redis list); it is made where it does not exist.")
+@click.option(
+    "--queue",
+    required=True,
+    help="The queue, Redis list or Kafka topic (made where it is missing, but for Kafka).",
+)
 @click.option("--batch-size", type=int, help="Most messages in one event.  [default: 1]")
 @click.option("--batching-window-seconds", type=float, help="How long a batch may fill.  [default: 0]")
 @click.option("--exchange", help="Bind the queue to this exchange.")
@@ -38,15 +42,22 @@ _ENDPOINT_OPTIONS = ("function_name", "qualifier", "disabled", "endpoint_url", "
     "transport_options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="One of kombu's for this transport, its value as JSON or text, e.g. region=eu-west-1.",
+    help="One of kombu's (Kafka: librdkafka's) for this transport, its value as JSON or text, e.g."
+    " region=eu-west-1.",
+)
+@click.option("--consumer-group", help="Kafka: where offsets are committed.  [default: the trigger's own]")
+@click.option(
+    "--starting-position",
+    type=click.Choice(["TRIM_HORIZON", "LATEST"]),
+    help="Kafka: where to begin.  [default: TRIM_HORIZON, the oldest record]",
 )
 @function_options
 def command(url: str, **options: Any) -> None:
     """Call a function with the messages of a queue.
 
-    URL is amqp://user:password@host/vhost (amqps://, redis://, rediss://, unix:///path, sqs://,
-    azureservicebus://, gcpubsub://). Give it in LIGHTSWITCH_QUEUE_URL instead to keep
-    the password out of the list of processes.
+    URL is amqp://user:password@host/vhost (amqps://, redis://, rediss://, unix:///path,
+    kafka://host:9092,host:9092, kafkas://, sqs://, azureservicebus://, gcpubsub://). Give it in
+    LIGHTSWITCH_QUEUE_URL instead to keep the password out of the list of processes.
     """
     options["transport_options"] = dict(_option(text) for text in options["transport_options"]) or None
     shared = {name: options.pop(name) for name in _ENDPOINT_OPTIONS}

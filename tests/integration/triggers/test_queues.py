@@ -25,8 +25,9 @@ from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer
 from tests.waiting import until
 from triggers.events.queue_messages import queue_event
-from triggers.queues.consumer import Invoke, QueueConsumer
+from triggers.queues.consumer import QueueConsumer
 from triggers.queues.message import NotPlaced, QueueMessage, SourceUnavailable
+from triggers.queues.runs import Invoke
 from triggers.queues.serving import open_source
 from triggers.queues.settings import QueueSettings
 
@@ -172,7 +173,7 @@ async def test_a_poison_message_is_dead_lettered_and_blocks_nobody(producer: Pro
 async def test_what_can_never_run_is_dead_lettered_and_the_others_run(
     producer: Producer, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triggers.queues.consumer.MOST_PAYLOAD_BYTES", 5000)
+    monkeypatch.setattr("triggers.queues.runs.MOST_PAYLOAD_BYTES", 5000)
     function = Function()
     settings = QueueSettings(url=producer.url, queue=queue, batch_size=3, batching_window_seconds=5)
     async with serving(settings, function):

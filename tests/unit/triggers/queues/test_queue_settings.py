@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from triggers.queues.kafka.address import connection_properties
 from triggers.queues.kombu_envelope import opened
 from triggers.queues.partial_results import failed_items
 from triggers.queues.settings import QueueSettings, masked_url
@@ -20,7 +21,14 @@ def settings(**members: Any) -> QueueSettings:
     ("members", "problem"),
     [
         ({"url": "http://h"}, "scheme 'http'"),
-        ({"url": "confluentkafka://h"}, "would lose messages"),
+        ({"url": "kafka://h:x"}, "names the Kafka server 'h:x'"),
+        ({"url": "kafka://h,:9092"}, "names the Kafka server ':9092'"),
+        ({"url": "kafka://h", "exchange": "e"}, "a topic of Kafka is named by queue"),
+        (
+            {"url": "kafka://h", "transport_options": {"enable.auto.commit": True}},
+            "'enable.auto.commit' is not",
+        ),
+        ({"consumer_group": "g"}, "are for Kafka; not for amqp"),
         ({"url": "amqp://****@h/v"}, "which is masked"),
         ({"queue": ""}, "queue is empty"),
         ({"batch_size": 0}, "batch_size is 0"),
@@ -41,6 +49,21 @@ def test_a_masked_trigger_has_no_credentials() -> None:
     assert b"amqps://****@h/v" in shown
 
 
+def test_a_kafka_url_names_several_servers_and_a_user() -> None:
+    properties = connection_properties("kafkas://u:p%40ss@one,two:9093/", {"sasl.mechanism": "SCRAM-SHA-512"})
+    assert properties["bootstrap.servers"] == "one:9092,two:9093"
+    assert properties["security.protocol"] == "SASL_SSL"
+    assert (properties["sasl.username"], properties["sasl.password"]) == ("u", "p@ss")
+    assert properties["sasl.mechanism"] == "SCRAM-SHA-512"
+    assert connection_properties("kafka://[::1]:9094", {})["security.protocol"] == "PLAINTEXT"
+
+
+def test_two_kafka_triggers_cannot_commit_under_one_name() -> None:
+    first, second = (settings(url="kafka://h", consumer_group="g", batch_size=size) for size in (1, 2))
+    assert first.exclusive_key == second.exclusive_key != ""
+    assert settings(url="kafka://h").exclusive_key == ""
+
+
 def test_a_url_without_credentials_is_shown_as_it_is() -> None:
     assert masked_url("redis://h:6379/1") == "redis://h:6379/1"
 
@@ -55,6 +78,8 @@ def test_a_partial_result_names_its_failures() -> None:
     assert failed_items(b'{"batchItemFailures": [{"itemIdentifier": "2"}]}', known) == {"2"}
     assert failed_items(b"null", known) == set()
     assert failed_items(b"{}", known) == set()
+    of_kafka = b'{"batchItemFailures": [{"itemIdentifier": {"partition": "topic-0", "offset": 7}}]}'
+    assert failed_items(of_kafka, {"topic-0:7"}) == {"topic-0:7"}
 
 
 @pytest.mark.parametrize("result", [b"3", b'{"batchItemFailures": [{"itemIdentifier": "9"}]}', b"[]"])
