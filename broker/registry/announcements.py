@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -20,16 +21,20 @@ _QUIET_SECONDS = 5.0
 
 
 class Announcements:
-    """Follows `channel` for as long as it runs; the cache is deaf while there is no subscription.
+    """Follows `channel` for as long as it runs; the cache is deaf while there is no subscription. `on_change`
+    gets the name of each function that changed.
 
     An announcement is `GENERATION NAME`. redis-py would subscribe again in silence after a loss, and what
     was announced meanwhile would be missed: so every loss ends the subscription here.
     """
 
-    def __init__(self, client: Redis, channel: str, cache: RecordCache) -> None:
+    def __init__(
+        self, client: Redis, channel: str, cache: RecordCache, on_change: Callable[[str], None]
+    ) -> None:
         self._client = client
         self._channel = channel
         self._cache = cache
+        self._on_change = on_change
         self._heard = asyncio.Event()
 
     async def subscribed(self) -> None:
@@ -73,3 +78,4 @@ class Announcements:
         elif kind == "message":
             generation, _, name = data.partition(b" ")
             self._cache.announced(name.decode(), int(generation))
+            self._on_change(name.decode())

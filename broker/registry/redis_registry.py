@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from broker.registry.announcements import Announcements
 from broker.registry.cache import RecordCache
 from broker.registry.interface import Change, Totals
 from broker.registry.model import FunctionRecord
+from broker.registry.read_ahead import ReadAhead
 from broker.registry.redis_scripts import DELETE, STORE
 from broker.single_flight import SingleFlight
 
@@ -33,7 +34,9 @@ class RedisRegistry:
         self._client = redis_client(url)
         self._prefix = f"{namespace}:registry"
         self._cache = RecordCache()
-        self._announcements = Announcements(self._client, f"{self._prefix}:changes", self._cache)
+        self._ahead = ReadAhead(self._read_missing, self._cache.records)
+        changed = self._ahead.changed
+        self._announcements = Announcements(self._client, f"{self._prefix}:changes", self._cache, changed)
         self._listener: asyncio.Task[None] | None = None
         self._reads: SingleFlight[FunctionRecord] = SingleFlight()
         self._store = self._client.register_script(STORE)
@@ -53,6 +56,7 @@ class RedisRegistry:
         if self._listener is not None:
             await end(self._listener)
             self._listener = None
+        await self._ahead.close()
         await self._reads.close()
         await self._client.aclose()
 
@@ -145,6 +149,11 @@ class RedisRegistry:
             raise FunctionNotFound(name)
         self._cache.remember(found[0], since)
         return found[0]
+
+    async def _read_missing(self, names: Collection[str]) -> None:
+        since = self._cache.now()
+        for record in await self._read_all(list(names)):
+            self._cache.remember(record, since)
 
     async def _read_all(self, names: Sequence[str]) -> list[FunctionRecord]:
         """The records of those names that exist, in order."""

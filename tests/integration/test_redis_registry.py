@@ -143,3 +143,19 @@ async def _meddle(registry: RedisRegistry, chance: random.Random) -> None:
                 raise failure
         if chance.random() < 0.005:
             await registry._client.client_kill_filter(_type="pubsub")
+
+
+async def test_what_others_store_is_known_before_anybody_asks(
+    redis_server: RedisServer, namespace: str
+) -> None:
+    writer, reader = RedisRegistry(redis_server.url, namespace), RedisRegistry(redis_server.url, namespace)
+    await writer.start()
+    await reader.start()
+    created = await writer.create(function())
+    await until(lambda: reader.cached("hello") == created)
+    updated = await writer.update("hello", described("again"))
+    await until(lambda: reader.cached("hello") == updated)
+    await writer.delete("hello")
+    await until(lambda: reader.cached("hello") is None)
+    await writer.close()
+    await reader.close()
