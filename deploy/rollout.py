@@ -73,7 +73,7 @@ def roll_out(
 def _create(client: Any, name: str, code: Mapping[str, Any], members: Mapping[str, Any]) -> RolledOut:
     if "ImageUri" in code:
         members = {**members, "PackageType": "Image"}
-    elif "Handler" not in members:
+    elif "Handler" not in members and not members["Runtime"].startswith("provided"):
         raise DeployError(f"{name} is new: say where its code starts, e.g. --handler app.handler")
     answer = client.create_function(FunctionName=name, Code=code, **members)
     client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig=WAIT)

@@ -33,7 +33,10 @@ def parse_variables(pairs: Iterable[str]) -> dict[str, str] | None:
 @click.command("deploy")
 @click.argument("folder", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option("--image", metavar="URI", help="A container image instead of FOLDER, e.g. oci:/images/shop:v1.")
-@click.option("--handler", help="Where the code starts, e.g. app.handler (needed for a new function).")
+@click.option(
+    "--handler",
+    help="Where the code starts, e.g. app.handler (needed for a new function, but not of `provided`).",
+)
 @click.option("--name", help="Function name.  [default: the folder's name]")
 @click.option("--runtime", help="e.g. python3.12, provided.al2023.  [default: this Python's]")
 @click.option("--timeout", "timeout_seconds", type=click.IntRange(1, 900), help="Seconds.  [default: 3]")

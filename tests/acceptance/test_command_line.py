@@ -71,6 +71,19 @@ def test_a_new_function_needs_a_handler(
     )
 
 
+def test_a_program_named_bootstrap_needs_no_handler(
+    command_line: CommandLine, function_name: str, tmp_path: Path
+) -> None:
+    bootstrap = tmp_path / "bootstrap"
+    bootstrap.write_text("#!/bin/sh\nexit 7\n")
+    bootstrap.chmod(0o755)
+
+    done = command_line.run("deploy", tmp_path, "--name", function_name, "--runtime", "provided.al2023")
+
+    assert done.stderr.startswith(f"created {function_name} ("), done.stderr
+    assert "exit status 7" in command_line.run("invoke", function_name).stdout
+
+
 def test_invoke_prints_the_result_and_nothing_else_on_stdout(command_line: CommandLine, echo: str) -> None:
     done = command_line.run("invoke", echo, "--payload", '{"a": [1, "ü"]}')
 
