@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from broker.registry.model import LogFormat
 from tests.waiting import until
 from worker.environments.interface import ContainerImage, EnvironmentSpec, RunResult, Work
 from worker.environments.process_environment import ProcessEnvironment
@@ -132,6 +133,7 @@ class Workbench:
         layers: Path | None = None,
         snap_start: bool = False,
         runtime: str = "",
+        log_format: LogFormat = "Text",
     ) -> Tried:
         """An environment that has not been started."""
         spec = EnvironmentSpec(
@@ -147,6 +149,7 @@ class Workbench:
             task_root=task_root,
             region="eu-central-1",
             log_group="/aws/lambda/tried",
+            log_format=log_format,
             image=image,
             layers=layers,
             snap_start=snap_start,

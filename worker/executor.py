@@ -23,6 +23,7 @@ from worker.run_tracing import RunTracing
 from worker.settlement import Settlement, poison
 from worker.snapshots import Snapshots
 from worker.streamed_response import StreamedResponse
+from worker.telemetry.phases import run_status
 from worker.verdict import Verdict, of_failed_init, of_platform, of_run, of_unrun
 
 log = logging.getLogger(__name__)
@@ -197,7 +198,7 @@ class Executor:
             if invocation.log_tail:
                 tail = await rest
         else:
-            tail = journal.end(request_id, usage)
+            tail = journal.end(request_id, usage, *run_status(result.outcome))
             place.environment.report(request_id, usage, result.outcome)
         self._tracing.record(invocation, spec, verdict, received_ns, started_ns, start_ms if fresh else None)
         return Ran(replace(verdict, log_tail=tail) if tail else verdict, function, rest)
@@ -210,7 +211,7 @@ class Executor:
                 place.journal.note(of_run(request_id, rest.failure).log_note)
             whole = replace(usage, duration_ms=usage.duration_ms + rest.extensions_ms)
             place.environment.report(request_id, whole, rest.failure or outcome)
-            return place.journal.end(request_id, whole)
+            return place.journal.end(request_id, whole, *run_status(rest.failure or outcome))
         finally:
             self._pool.release(place)
 
@@ -250,5 +251,5 @@ def _not_started(error: NotStarted, invocation: Invocation) -> Verdict:
     usage = Usage(0.0, error.failure.duration_ms, error.spec.memory_mb, 0)
     error.journal.begin(invocation.request_id, error.spec.version, keep_tail=invocation.log_tail)
     error.journal.note(verdict.log_note)
-    tail = error.journal.end(invocation.request_id, usage)
+    tail = error.journal.end(invocation.request_id, usage, "error", verdict.error_type)
     return replace(verdict, log_tail=tail)

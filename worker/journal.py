@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from worker.metering import Usage, report_line
+from worker.metering import Usage
+from worker.platform_lines import AS_TEXT, PlatformLines
+from worker.telemetry.records import Status
 
 TAIL_BYTES = 4096
 """What `LogType: Tail` returns of a run."""
@@ -16,10 +18,11 @@ Append = Callable[[str, str, bytes], None]
 class Journal:
     """Writes one log stream. `tail` has the end of the current run's part, where it was asked for."""
 
-    __slots__ = ("_append", "_function_name", "_kept", "_used", "log_stream")
+    __slots__ = ("_append", "_function_name", "_kept", "_lines", "_used", "log_stream")
 
-    def __init__(self, append: Append, function_name: str) -> None:
+    def __init__(self, append: Append, function_name: str, lines: PlatformLines = AS_TEXT) -> None:
         self._append = append
+        self._lines = lines
         self._function_name = function_name
         self._kept: bytearray | None = bytearray()  # what init writes belongs to the first run's tail
         self._used = False
@@ -36,15 +39,16 @@ class Journal:
         elif self._used or self._kept is None:
             self._kept = bytearray()
         self._used = True
-        self._write(f"START RequestId: {request_id} Version: {version}\n".encode())
+        self.note(self._lines.start(request_id, version))
 
     def note(self, line: str) -> None:
         """A line of the platform's own, such as a timeout."""
-        self._write(line.encode())
+        if line:
+            self._write(line.encode())
 
-    def end(self, request_id: str, usage: Usage) -> bytes:
+    def end(self, request_id: str, usage: Usage, status: Status = "success", error_type: str = "") -> bytes:
         """A run is over; the last 4 KB of its log where its tail was kept."""
-        self._write(f"END RequestId: {request_id}\n{report_line(request_id, usage)}".encode())
+        self.note(self._lines.end(request_id, usage, status, error_type))
         kept, self._kept = self._kept, None
         return bytes(kept[-TAIL_BYTES:]) if kept is not None else b""
 

@@ -37,6 +37,7 @@ from worker.image_cache import ImageCache
 from worker.journal import Journal
 from worker.loop import Loop, until
 from worker.options import WorkerOptions
+from worker.platform_lines import platform_lines
 from worker.provisioning.keeper import Host, Keeper
 from worker.run_tracing import RunTracing
 from worker.runtimes.official.table import installed
@@ -131,7 +132,8 @@ async def _parts(settings: Settings, options: WorkerOptions, tracing: Tracing) -
             log.warning("sandbox_is_weaker: %s", problem)
 
         def journal(spec: EnvironmentSpec) -> Journal:
-            return Journal(logs.append, spec.function_name)
+            lines = platform_lines(spec.log_format, spec.system_log_level)
+            return Journal(logs.append, spec.function_name, lines)
 
         pool = Pool(factory, PoolLimits(_memory_mb(options)), journal, _keep_alive(options))
         stack.push_async_callback(pool.close)

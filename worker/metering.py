@@ -33,6 +33,21 @@ class Usage(msgspec.Struct, frozen=True):
         return (self.billed_ms + self.billed_restore_ms) / 1000 * self.memory_mb / 1024
 
 
+def report_metrics(usage: Usage) -> dict[str, object]:
+    """The same for programs to read, as the Telemetry API has it."""
+    metrics: dict[str, object] = {
+        "durationMs": round(usage.duration_ms, 3),
+        "billedDurationMs": usage.billed_ms,
+        "memorySizeMB": usage.memory_mb,
+        "maxMemoryUsedMB": usage.max_memory_used_mb,
+    }
+    if usage.init_ms:
+        metrics["initDurationMs"] = round(usage.init_ms, 3)
+    if usage.restore_ms:
+        metrics["restoreDurationMs"] = round(usage.restore_ms, 3)
+    return metrics
+
+
 def restore_line(restore_ms: float) -> str:
     """What precedes the first run of a restored environment in its log, as AWS writes it."""
     return f"RESTORE_REPORT Restore Duration: {restore_ms:.2f} ms\n"

@@ -55,6 +55,27 @@ class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     working_directory: str = ""
 
 
+LogFormat = Literal["Text", "JSON"]
+
+
+class LoggingConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a function's log is written. Levels are AWS's names, and count with JSON alone."""
+
+    log_format: LogFormat = "Text"
+    application_log_level: str = "INFO"
+    system_log_level: str = "INFO"
+    log_group: str = ""
+    """What the function is told; empty for the group named after it."""
+
+    def group_of(self, function_name: str) -> str:
+        """The name of the log group."""
+        return self.log_group or f"/aws/lambda/{function_name}"
+
+
+AS_TEXT = LoggingConfig()
+"""Of functions that chose nothing."""
+
+
 class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     """One version of a function: `$LATEST` or a published, immutable number."""
 
@@ -88,8 +109,9 @@ class FunctionConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     """Published versions are initialised once; their environments are copies of that one."""
     dead_letter_arn: str = ""
     """Queue or topic for events that failed; that of `$LATEST` counts for all versions."""
+    logging: LoggingConfig = AS_TEXT
     extra: dict[str, msgspec.Raw] = {}
-    """Accepted and echoed members without an effect yet (TracingConfig, LoggingConfig, ...)."""
+    """Accepted and echoed members without an effect yet (TracingConfig)."""
 
     @property
     def code_digest(self) -> str:

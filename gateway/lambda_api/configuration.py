@@ -12,6 +12,7 @@ from typing import Any
 from broker.invocation import LATEST
 from broker.registry.model import FunctionConfig
 from gateway.lambda_api.image_functions import describe_image_config
+from gateway.lambda_api.logging_config import describe_logging_config
 from gateway.lambda_api.qualifiers import FunctionNames
 
 CREATING: Mapping[str, str] = {
@@ -66,9 +67,7 @@ def outline(names: FunctionNames, name: str, config: FunctionConfig, qualifier: 
         "SnapStart": _snap_start(config),
         "ImageConfigResponse": describe_image_config(config),
         "Layers": [{"Arn": layer.arn, "CodeSize": layer.code_size} for layer in config.layers] or None,
-        "LoggingConfig": _extra(
-            config, "LoggingConfig", {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"}
-        ),
+        "LoggingConfig": describe_logging_config(name, config.logging),
     }
 
 

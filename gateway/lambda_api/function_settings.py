@@ -1,6 +1,6 @@
 """What a request says about how a function runs, as fields of its FunctionConfig.
 
-Members without an effect yet are echoed where ignoring them does no harm (tracing, log format) and refused
+Members without an effect yet are echoed where ignoring them does no harm (tracing) and refused
 where a success would be a lie (network, file systems, encryption keys).
 """
 
@@ -12,9 +12,11 @@ from typing import Any
 
 import msgspec
 
+from broker.registry.model import AS_TEXT, LoggingConfig
 from gateway.lambda_api.destinations import check_dead_letter_queue
 from gateway.lambda_api.errors import invalid_parameter, not_supported
 from gateway.lambda_api.image_functions import image_config_of
+from gateway.lambda_api.logging_config import changed_logging_config
 
 ENVIRONMENT_BYTES = 4096
 
@@ -49,7 +51,7 @@ _DIRECT = {
     "Timeout": "timeout_seconds",
     "MemorySize": "memory_mb",
 }
-_ECHOED = ("TracingConfig", "LoggingConfig")
+_ECHOED = ("TracingConfig",)
 _REFUSED = (
     "AcceleratorConfig",
     "CapacityProviderConfig",
@@ -64,8 +66,8 @@ _REFUSED = (
 )
 
 
-def settings_of(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of FunctionConfig that the request sets. Raises ApiError."""
+def settings_of(request: Mapping[str, Any], logging: LoggingConfig = AS_TEXT) -> dict[str, Any]:
+    """Fields of FunctionConfig that the request sets; `logging` is what it changes. Raises ApiError."""
     refuse_unsupported(request)
     fields = {field: request[member] for member, field in _DIRECT.items() if member in request}
     if "EphemeralStorage" in request:
@@ -78,6 +80,8 @@ def settings_of(request: Mapping[str, Any]) -> dict[str, Any]:
         fields["image_config"] = image_config_of(request["ImageConfig"])
     if "SnapStart" in request:
         fields["snap_start"] = request["SnapStart"].get("ApplyOn") == "PublishedVersions"
+    if "LoggingConfig" in request:
+        fields["logging"] = changed_logging_config(logging, request["LoggingConfig"])
     if "DeadLetterConfig" in request:
         fields["dead_letter_arn"] = _dead_letter_arn(request["DeadLetterConfig"].get("TargetArn", ""))
     return fields

@@ -102,8 +102,8 @@ async def update_function_code(context: Context, request: Request) -> Result:
 
 async def update_function_configuration(context: Context, request: Request) -> Result:
     name, _ = named_function(context, request, qualified=False)
-    members = settings_of(request)
     current = (await context.registry.get(name)).latest
+    members = settings_of(request, current.logging)
     if current.image is not None:
         check_image_settings(request)
     else:

@@ -291,6 +291,43 @@ async def test_log_lines_carry_level_time_and_request_id(bench: Workbench) -> No
     assert plain == "plain"
 
 
+async def test_lines_of_json_say_what_lambda_s_say(bench: Workbench) -> None:
+    root = bench.code(
+        app="import logging\n"
+        "log = logging.getLogger('mine')\n"
+        "def handler(event, context):\n"
+        "    log.debug('too fine')\n"
+        "    log.info('hello %s', event, extra={'order': 7, 'by': object})\n"
+        "    log.warning({'as': 'an object'})\n"
+        "    try:\n"
+        "        1 / 0\n"
+        "    except ArithmeticError:\n"
+        "        log.exception('calculated')\n"
+        "    print('as it is')\n"
+        "    raise LookupError('not caught')\n"
+    )
+    tried = bench.make("app.handler", root, log_format="JSON")
+    await tried.environment.start()
+    await tried.run(b'"you"')
+
+    *lines, plain, uncaught = tried.output.decode().splitlines()
+    hello, as_object, calculated = (json.loads(line) for line in lines)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", hello.pop("timestamp"))
+    assert hello == {
+        "level": "INFO", "message": "hello you", "logger": "mine", "requestId": REQUEST_ID,
+        "order": 7, "by": "<class 'object'>",
+    }  # fmt: skip
+    assert (as_object["level"], as_object["message"]) == ("WARNING", {"as": "an object"})
+    assert (calculated["errorType"], calculated["errorMessage"]) == ("ZeroDivisionError", "division by zero")
+    assert calculated["location"] == "/var/task/app.py:handler:10"
+    assert "1 / 0" in calculated["stackTrace"][0]
+    assert plain == "as it is"
+    error = json.loads(uncaught)
+    assert (error["level"], error["errorType"], error["errorMessage"]) == (
+        "ERROR", "LookupError", "not caught",
+    )  # fmt: skip
+
+
 async def test_the_trace_header_follows_each_run(bench: Workbench) -> None:
     root = bench.code(
         app="import os\ndef handler(event, context):\n    return os.environ.get('_X_AMZN_TRACE_ID')\n"

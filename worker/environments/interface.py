@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from broker.registry.model import LogFormat
 from worker.environments.lifecycle import State
 from worker.metering import Usage
 
@@ -49,6 +50,10 @@ class EnvironmentSpec:
     task_root: Path
     region: str
     log_group: str
+    log_format: LogFormat = "Text"
+    application_log_level: str = "INFO"
+    system_log_level: str = "INFO"
+    """AWS's names of levels; they count with the format JSON."""
     layers: Path | None = None
     """Merged layers, read-only: what the function finds at /opt."""
     snap_start: bool = False

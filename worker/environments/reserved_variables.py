@@ -27,6 +27,7 @@ def process_variables(
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
         "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start" if spec.snap_start else spec.initialization_type,
         **_log_names(spec, log_stream),
+        **_log_format(spec),
         "TMPDIR": locations.scratch,
         **({"AWS_LAMBDA_RUNTIME_API": locations.runtime_api} if locations.runtime_api else {}),
         **channel,
@@ -38,6 +39,13 @@ def _log_names(spec: EnvironmentSpec, log_stream: str) -> dict[str, str]:
     if spec.snap_start:
         return {}
     return {"AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group, "AWS_LAMBDA_LOG_STREAM_NAME": log_stream}
+
+
+def _log_format(spec: EnvironmentSpec) -> dict[str, str]:
+    """What runtimes are told of a LoggingConfig: nothing with Text, as on Lambda."""
+    if spec.log_format == "Text":
+        return {}
+    return {"AWS_LAMBDA_LOG_FORMAT": spec.log_format, "AWS_LAMBDA_LOG_LEVEL": spec.application_log_level}
 
 
 def _beginnings(spec: EnvironmentSpec, locations: Locations) -> dict[str, str]:

@@ -33,6 +33,7 @@ RUNTIME_MODULES = (
     "function_loop",
     "handler",
     "http_loop",
+    "json_log",
     "snap_start",
 )
 """Of `worker/runtimes/python`: what `bootstrap.py` needs, for functions with a wrapper."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Literal
 
 from worker.environments.interface import (
     EnvironmentSpec,
@@ -16,12 +15,10 @@ from worker.environments.interface import (
     TimedOut,
     Work,
 )
-from worker.metering import Usage
+from worker.metering import Usage, report_metrics
 from worker.runtime_api.extension_session import Extension
-from worker.telemetry.records import span, trace_context
+from worker.telemetry.records import Status, ending, span, trace_context
 from worker.telemetry.stream import Telemetry
-
-Status = Literal["success", "failure", "error", "timeout"]
 
 
 class Phases:
@@ -50,7 +47,7 @@ class Phases:
         """The runtime is ready, or will never be."""
         if not self._runtime_done:
             self._runtime_done = True
-            record = {**self._init(), **_ending(_init_status(error_type), error_type)}
+            record = {**self._init(), **ending(_init_status(error_type), error_type)}
             self.telemetry.tell("platform.initRuntimeDone", record)
 
     def init_ended(self, duration_ms: float, extensions: Sequence[Extension], error_type: str = "") -> None:
@@ -60,9 +57,9 @@ class Phases:
             record = {"name": each.name, "state": each.state.value, "events": list(each.events)}
             error = {"errorType": each.error_type} if each.error_type else {}
             self.telemetry.tell("platform.extension", {**record, **error})
-        ending = _ending(_init_status(error_type), error_type)
+        ended = ending(_init_status(error_type), error_type)
         metrics = {"durationMs": round(duration_ms, 3)}
-        self.telemetry.tell("platform.initReport", {**self._init(), "metrics": metrics, **ending})
+        self.telemetry.tell("platform.initReport", {**self._init(), "metrics": metrics, **ended})
         self.telemetry.forget_early()
 
     def run_started(self, work: Work) -> None:
@@ -82,7 +79,7 @@ class Phases:
         started = self._answered - duration_ms / 1000
         record: dict[str, object] = {
             "requestId": self._work.request_id,
-            **_ending(*_run_status(outcome)),
+            **ending(*run_status(outcome)),
             "metrics": {"durationMs": round(duration_ms, 3), "producedBytes": answer},
             "spans": [span("responseLatency", started, duration_ms)],
             **trace_context(self._work.trace_header),
@@ -100,20 +97,10 @@ class Phases:
         """What the run took and cost."""
         if self._work is None:
             return
-        metrics: dict[str, object] = {
-            "durationMs": round(usage.duration_ms, 3),
-            "billedDurationMs": usage.billed_ms,
-            "memorySizeMB": usage.memory_mb,
-            "maxMemoryUsedMB": usage.max_memory_used_mb,
-        }
-        if usage.init_ms:
-            metrics["initDurationMs"] = round(usage.init_ms, 3)
-        if usage.restore_ms:
-            metrics["restoreDurationMs"] = round(usage.restore_ms, 3)
         record: dict[str, object] = {
             "requestId": request_id,
-            **_ending(*_run_status(outcome)),
-            "metrics": metrics,
+            **ending(*run_status(outcome)),
+            "metrics": report_metrics(usage),
         }
         if self._extensions_ms:
             record["spans"] = [span("extensionOverhead", self._answered, self._extensions_ms)]
@@ -124,17 +111,13 @@ class Phases:
         return {"initializationType": self._kind, "phase": "init"}
 
 
-def _ending(status: Status, error_type: str) -> dict[str, object]:
-    return {"status": status, "errorType": error_type} if error_type else {"status": status}
-
-
 def _init_status(error_type: str) -> Status:
     if not error_type:
         return "success"
     return "timeout" if error_type == "Sandbox.Timedout" else "error"
 
 
-def _run_status(outcome: RunOutcome) -> tuple[Status, str]:
+def run_status(outcome: RunOutcome) -> tuple[Status, str]:
     """A handler's own error is no failure of the runtime: it has reported it, as AWS counts."""
     match outcome:
         case Succeeded() | HandlerFailed():

@@ -11,6 +11,7 @@ import msgspec
 Category = Literal["platform", "function", "extension"]
 Schema = Literal["2022-07-01", "2022-12-13", "2025-01-29", "2020-08-15", "2021-03-18"]
 Record = Mapping[str, object] | str
+Status = Literal["success", "failure", "error", "timeout"]
 
 LOGS_SCHEMAS = ("2020-08-15", "2021-03-18")
 """Of the older Logs API."""
@@ -51,6 +52,11 @@ def timestamp(epoch_seconds: float) -> str:
     """ISO 8601 in UTC with milliseconds."""
     text = datetime.fromtimestamp(epoch_seconds, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
+
+
+def ending(status: Status, error_type: str) -> dict[str, object]:
+    """The members that say how something ended."""
+    return {"status": status, "errorType": error_type} if error_type else {"status": status}
 
 
 def span(name: str, start: float, duration_ms: float) -> Mapping[str, object]:

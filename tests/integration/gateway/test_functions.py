@@ -109,7 +109,12 @@ def test_an_update_answers_in_progress_and_is_done(create: Create, client: Any, 
     found = client.get_function_configuration(FunctionName=name)
     assert (found["MemorySize"], found["EphemeralStorage"]) == (512, {"Size": 1024})
     assert found["TracingConfig"] == {"Mode": "Active"}
-    assert found["LoggingConfig"] == {"LogFormat": "JSON", "LogGroup": f"/aws/lambda/{name}"}
+    assert found["LoggingConfig"] == {
+        "LogFormat": "JSON",
+        "ApplicationLogLevel": "INFO",
+        "SystemLogLevel": "INFO",
+        "LogGroup": f"/aws/lambda/{name}",
+    }
     assert found["Environment"] == {"Variables": {"STAGE": "test"}}
     emptied = client.update_function_configuration(FunctionName=name, Environment={"Variables": {}})
     assert "Environment" not in emptied

@@ -1,4 +1,4 @@
-"""What frameworks that manage functions ask about each of them: code signing and runtime updates."""
+"""What frameworks that manage functions ask and say about each: code signing, runtime updates, logging."""
 
 from __future__ import annotations
 
@@ -92,3 +92,35 @@ def test_reserved_concurrency_is_shown_with_the_whole_function_alone(function: s
     whole = client.get_function(FunctionName=function)
     assert whole["Concurrency"] == {"ReservedConcurrentExecutions": 3}
     assert "Concurrency" not in client.get_function(FunctionName=function, Qualifier="1")
+
+
+def test_a_logging_config_is_changed_member_by_member(
+    create: Callable[..., dict[str, Any]], name: str, client: Any
+) -> None:
+    created = create(LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "DEBUG"})
+    assert created["LoggingConfig"] == {
+        "LogFormat": "JSON",
+        "ApplicationLogLevel": "DEBUG",
+        "SystemLogLevel": "INFO",
+        "LogGroup": f"/aws/lambda/{name}",
+    }
+    changed = client.update_function_configuration(
+        FunctionName=name, LoggingConfig={"SystemLogLevel": "WARN", "LogGroup": "/all/in/one"}
+    )
+    assert changed["LoggingConfig"] == {
+        "LogFormat": "JSON",
+        "ApplicationLogLevel": "DEBUG",
+        "SystemLogLevel": "WARN",
+        "LogGroup": "/all/in/one",
+    }
+    text = client.update_function_configuration(FunctionName=name, LoggingConfig={"LogFormat": "Text"})
+    assert text["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/all/in/one"}
+
+
+def test_lines_of_text_have_no_levels(create: Callable[..., Any], client: Any, refused: Refused) -> None:
+    name = create()["FunctionName"]
+    answer = refused(
+        "update_function_configuration", FunctionName=name, LoggingConfig={"SystemLogLevel": "WARN"}
+    )
+    assert (answer["type"], answer["status"]) == ("InvalidParameterValueException", 400)
+    assert "LogFormat JSON" in answer["message"]

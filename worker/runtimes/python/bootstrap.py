@@ -27,6 +27,7 @@ def main() -> int:
     )
     function_log.open_streams()
     log = function_log.FunctionLog()
+    log.follow(os.environ)
     logging.getLogger().addHandler(log)
     handler.prepare_path(os.environ["LAMBDA_TASK_ROOT"], "", "/opt")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -136,6 +136,7 @@ class Child:
     def _run_python(self, request: dict[str, Any], channel: socket.socket, *, is_template: bool) -> int:
         gc.enable()
         open_streams()
+        self._log.follow(os.environ)
         sys.argv = ["bootstrap"]
         self._isolation.kernel.show_as(b"/var/runtime/bootstrap")
         _hide_start_script()

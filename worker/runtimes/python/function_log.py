@@ -6,6 +6,10 @@ import io
 import logging
 import sys
 import time
+from collections.abc import Mapping
+
+from . import faults
+from .json_log import LEVELS, JsonFormatter, error_line
 
 LINE_FORMAT = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
@@ -20,6 +24,20 @@ class FunctionLog(logging.Handler):
         formatter = logging.Formatter(LINE_FORMAT, TIME_FORMAT)
         formatter.converter = time.gmtime
         self.setFormatter(formatter)
+        self._is_json = False
+
+    def follow(self, variables: Mapping[str, str]) -> None:
+        """Write as the function's environment says: what its LoggingConfig chose is told there."""
+        if variables.get("AWS_LAMBDA_LOG_FORMAT") != "JSON":
+            return
+        self._is_json = True
+        self.setFormatter(JsonFormatter())
+        level = variables.get("AWS_LAMBDA_LOG_LEVEL", "INFO")
+        logging.getLogger().setLevel(LEVELS.get(level, level))
+
+    def error(self, document: faults.Document) -> None:
+        """Write the entry for an error that the function did not catch."""
+        sys.stdout.write(error_line(document) if self._is_json else faults.log_entry(document))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record's line to stdout; a record that cannot be formatted is reported on stderr."""

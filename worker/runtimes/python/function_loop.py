@@ -6,7 +6,6 @@ import os
 import resource
 import select
 import socket
-import sys
 import time
 
 from . import faults, frames, snap_start
@@ -45,7 +44,7 @@ class HandlerLoop:
     def give_up(self, error: Exception) -> int:
         """Init has failed; the exit status."""
         document = faults.describe(error, "", OWN_FILES)
-        sys.stdout.write(faults.log_entry(document))
+        self._log.error(document)
         self._answer(0, frames.INIT_ERROR, faults.encode(document))
         return 1
 
@@ -83,7 +82,7 @@ class HandlerLoop:
                 raise Fault(faults.RESPONSE_TOO_LARGE, faults.RESPONSE_TOO_LARGE_MESSAGE)
         except Exception as error:
             document = faults.describe(error, request_id, OWN_FILES)
-            sys.stdout.write(faults.log_entry(document))
+            self._log.error(document)
             self._answer(run, frames.ERROR, faults.encode(document), started_ns)
         else:
             self._answer(run, frames.RESPONSE, body, started_ns)
