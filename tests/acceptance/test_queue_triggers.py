@@ -17,6 +17,7 @@ from tests.acceptance.command_line import CommandLine
 from tests.acceptance.conftest import WriteFunction
 from tests.deployment_packages import package
 from tests.installed_packages import files_of
+from tests.kafka_server import KafkaServer
 from tests.live_system import LiveSystem
 from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer
@@ -184,6 +185,38 @@ def test_bytes_pushed_to_a_redis_list_run_the_function(
     assert (second["body"], second["isBase64Encoded"]) == ("/w==", True)
     eventually("an empty list", lambda: client.llen(queue) == 0)
     client.close()
+
+
+def test_a_kafka_topic_is_read_on_after_a_poison_record_and_after_a_pause(
+    command_line: CommandLine,
+    kafka_server: KafkaServer,
+    deployed: Deployed,
+    queue: str,
+    add_queue: Callable[..., str],
+) -> None:
+    kafka_server.make_topic(queue)
+    trigger_id = add_queue(
+        kafka_server.url,
+        *("--queue", queue, "--function", deployed.name, "--batch-size", "10"),
+        *("--max-receives", "2", "--retry-delay-seconds", "0.1", "--consumer-group", queue),
+    )
+
+    def values() -> list[str]:
+        return [record["value"] for event in deployed.events() for record in event["records"][f"{queue}-0"]]  # type: ignore[index]
+
+    kafka_server.send(queue, "poison", headers=[("tenant", "t1")])
+    kafka_server.send(queue, "fine")
+    eventually("the run behind the poison", lambda: values()[-1:] == ["ZmluZQ=="])
+    eventually("the commit", lambda: kafka_server.committed(queue, queue) == 2)
+    (letter,) = kafka_server.records(f"{queue}.dead-letter")
+    assert letter.value() == b"poison"
+    assert b"cannot digest this" in dict(letter.headers())["x-lightswitch-reason"]
+
+    assert command_line.run("trigger", "disable", trigger_id).returncode == 0
+    assert json.loads(command_line.run("trigger", "show", trigger_id).stdout)["enabled"] is False
+    kafka_server.send(queue, "kept")
+    assert command_line.run("trigger", "enable", trigger_id).returncode == 0
+    eventually("the run after the pause", lambda: values()[-1:] == ["a2VwdA=="])
 
 
 def test_no_log_has_the_password_of_a_queue(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from deploy.credentials import Credentials
+from deploy.endpoint import Endpoint
 from tests.deployment_packages import python_package
 from tests.faults.callers import FUNCTION, Callers
 from tests.faults.journal import Journal
@@ -20,6 +24,9 @@ from tests.faults.waiting import eventually
 from tests.live_system import LiveSystem
 
 RECORDER = Path(__file__).parent / "functions" / "recorder.py"
+QUEUE_RECORDER = RECORDER.with_name("queue_recorder.py")
+QUEUE = "orders"
+"""The queue or topic whose messages `add_trigger` lets the queue recorder write down."""
 LIMIT = 4
 """Reserved concurrency of the recorder where a test wants one."""
 
@@ -63,6 +70,43 @@ def start_system(place: Path, journal: Journal, redis_executable: str) -> Iterat
 def system(start_system: StartSystem) -> LiveSystem:
     """One worker, one gateway, an embedded Redis."""
     return start_system("--workers", "1")
+
+
+@pytest.fixture
+def endpoint(system: LiveSystem) -> Endpoint:
+    keys = system.endpoint
+    return Endpoint(system.url, keys.region, Credentials(keys.access_key, keys.secret_key))
+
+
+@pytest.fixture
+def add_trigger(system: LiveSystem, endpoint: Endpoint, journal: Journal) -> Callable[..., str]:
+    """Deploy the recorder and let a queue call it; the trigger's id."""
+
+    def add(url: str, *, sleep_seconds: float = 0, **settings: object) -> str:
+        variables = {"JOURNAL": str(journal.path), "SLEEP_SECONDS": str(sleep_seconds)}
+        system.deploy("recorder", python_package(QUEUE_RECORDER), Environment={"Variables": variables})
+        document = {
+            "kind": "queue",
+            "function": "recorder",
+            "settings": {"url": url, "queue": QUEUE, "retry_delay_seconds": 0.1, **settings},
+        }
+        return str(endpoint.send("POST", "/triggers", document)["id"])
+
+    return add
+
+
+@pytest.fixture
+def second_process(system: LiveSystem) -> Iterator[int]:
+    """Another triggers process beside the system's own; its pid."""
+    program = str(Path(sys.executable).with_name("lightswitch"))
+    with subprocess.Popen(
+        [program, "triggers", "--data-dir", str(system.data_dir)], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while "triggers_ready" not in process.stderr.readline():
+            assert process.poll() is None
+        yield process.pid
+        process.kill()
 
 
 @pytest.fixture

@@ -8,17 +8,12 @@ from pathlib import Path
 import amqp
 import pytest
 
-from deploy.credentials import Credentials
 from deploy.endpoint import Endpoint
-from tests.deployment_packages import python_package
-from tests.faults.conftest import kill
+from tests.faults.conftest import QUEUE, kill
 from tests.faults.journal import Journal
 from tests.faults.waiting import eventually
 from tests.live_system import LiveSystem
 from tests.rabbitmq_server import RabbitmqServer
-
-RECORDER = Path(__file__).parent / "functions" / "queue_recorder.py"
-QUEUE = "orders"
 
 
 @pytest.fixture
@@ -27,29 +22,6 @@ def rabbitmq(rabbitmq_script: Path, tmp_path: Path) -> Iterator[RabbitmqServer]:
     server = RabbitmqServer(rabbitmq_script, tmp_path / "rabbitmq")
     yield server
     server.close()
-
-
-@pytest.fixture
-def endpoint(system: LiveSystem) -> Endpoint:
-    keys = system.endpoint
-    return Endpoint(system.url, keys.region, Credentials(keys.access_key, keys.secret_key))
-
-
-@pytest.fixture
-def add_trigger(system: LiveSystem, endpoint: Endpoint, journal: Journal) -> Callable[..., str]:
-    """Deploy the recorder and let a queue call it; the trigger's id."""
-
-    def add(url: str, *, sleep_seconds: float = 0, **settings: object) -> str:
-        variables = {"JOURNAL": str(journal.path), "SLEEP_SECONDS": str(sleep_seconds)}
-        system.deploy("recorder", python_package(RECORDER), Environment={"Variables": variables})
-        document = {
-            "kind": "queue",
-            "function": "recorder",
-            "settings": {"url": url, "queue": QUEUE, "retry_delay_seconds": 0.1, **settings},
-        }
-        return str(endpoint.send("POST", "/triggers", document)["id"])
-
-    return add
 
 
 def send(server: RabbitmqServer, *bodies: str) -> None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pytest
 
 from deploy.credentials import Credentials
 from deploy.endpoint import Endpoint
@@ -19,20 +14,6 @@ from tests.live_system import LiveSystem
 
 SCHEDULES = 120
 FIRES_IN = timedelta(seconds=6)
-
-
-@pytest.fixture
-def second_process(system: LiveSystem) -> Iterator[int]:
-    """Another triggers process beside the system's own; its pid."""
-    program = str(Path(sys.executable).with_name("lightswitch"))
-    with subprocess.Popen(
-        [program, "triggers", "--data-dir", str(system.data_dir)], stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        while "triggers_ready" not in process.stderr.readline():
-            assert process.poll() is None
-        yield process.pid
-        process.kill()
 
 
 def test_every_schedule_fires_once_though_those_who_fire_them_are_killed(

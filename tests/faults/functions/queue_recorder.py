@@ -1,4 +1,4 @@
-"""Writes down every RabbitMQ message that it begins and ends with."""
+"""Writes down every message of RabbitMQ or Kafka that it begins and ends with."""
 
 import base64
 import os
@@ -12,10 +12,13 @@ def note(event: str, request_id: str, label: str) -> None:
     os.close(journal)
 
 
+def labels(event: dict[str, Any]) -> list[str]:
+    (messages,) = (event.get("rmqMessagesByQueue") or event["records"]).values()
+    return [base64.b64decode(message.get("data") or message["value"]).decode() for message in messages]
+
+
 def handler(event: dict[str, Any], context: Any) -> None:
-    (messages,) = event["rmqMessagesByQueue"].values()
-    for message in messages:
-        label = base64.b64decode(message["data"]).decode()
+    for label in labels(event):
         note("start", context.aws_request_id, label)
         time.sleep(float(os.environ["SLEEP_SECONDS"]))
         note("end", context.aws_request_id, label)
