@@ -14,11 +14,6 @@ MEGABYTE = 1 << 20
 PLACE = "/tmp/kept"
 KEPT: list[Any] = []
 
-if "FILL_IN_INIT" in os.environ:
-    with open(f"{PLACE}-in-init", "wb") as large:
-        for _ in range(int(os.environ["FILL_IN_INIT"])):
-            large.write(bytes(MEGABYTE))
-
 
 def write(event: Any, context: Any) -> Any:
     """Files of a megabyte; how much could be written, and why not more."""
@@ -30,6 +25,10 @@ def write(event: Any, context: Any) -> Any:
         except OSError as error:
             return [number, errno.errorcode[error.errno or 0]]
     return [event, ""]
+
+
+if "WRITTEN_IN_INIT" in os.environ:
+    write(int(os.environ["WRITTEN_IN_INIT"]), None)
 
 
 def read(event: Any, context: Any) -> Any:
@@ -68,6 +67,17 @@ def breed(event: Any, context: Any) -> Any:
             time.sleep(60)
             os._exit(0)
     time.sleep(60)
+
+
+def write_more(event: Any, context: Any) -> Any:
+    """Into one file."""
+    with open(f"{PLACE}-more", "wb", buffering=0) as file:
+        for number in range(event):
+            try:
+                file.write(bytes(MEGABYTE))
+            except OSError as error:
+                return [number, errno.errorcode[error.errno or 0]]
+    return [event, ""]
 
 
 def clear(event: Any, context: Any) -> Any:

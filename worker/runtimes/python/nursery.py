@@ -77,7 +77,7 @@ class Nursery:
         self.is_child = True
         forget_signals()
         isolation = self._isolation
-        kept = {self._control.fileno(), line.fileno(), *isolation.descriptors}
+        kept = [self._control.fileno(), line.fileno(), *isolation.descriptors]
         isolation.kernel.close_all_but(kept)
         identifier = ""
 

@@ -68,9 +68,9 @@ class Isolation:
         return self.root_namespace >= 0
 
     @property
-    def descriptors(self) -> set[int]:
+    def descriptors(self) -> list[int]:
         """What a child needs until it is confined."""
-        return {self.root_namespace, self.storage_listener} - {-1}
+        return [each for each in (self.root_namespace, self.storage_listener) if each >= 0]
 
 
 def set_up(kernel: Kernel, configuration: dict[str, Any]) -> Isolation:

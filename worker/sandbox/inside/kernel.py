@@ -50,8 +50,22 @@ LAST_DESCRIPTOR = 0x7FFF_FFFF
 CAPABILITY_VERSION_3 = 0x2008_0522
 
 NUMBERS = {
-    "x86_64": {"pivot_root": 155, "seccomp": 317, "capset": 126, "bpf": 321},
-    "aarch64": {"pivot_root": 41, "seccomp": 277, "capset": 91, "bpf": 280},
+    "x86_64": {
+        "pivot_root": 155,
+        "seccomp": 317,
+        "capset": 126,
+        "bpf": 321,
+        "fanotify_init": 300,
+        "fanotify_mark": 301,
+    },
+    "aarch64": {
+        "pivot_root": 41,
+        "seccomp": 277,
+        "capset": 91,
+        "bpf": 280,
+        "fanotify_init": 262,
+        "fanotify_mark": 263,
+    },
 }
 """System calls whose number depends on the machine."""
 
@@ -138,16 +152,12 @@ class Kernel:
     def listen_to_opens(self) -> int:
         """fanotify_init(2): a group that hears of opens before they happen, and says yes or no."""
         flags = FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK
-        listener: int = self._libc.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        self._check("fanotify_init", min(listener, 0))
-        return listener
+        return self.call("fanotify_init", flags, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
     def mark_opens(self, listener: int, path: str, flags: int = FAN_MARK_ADD | FAN_MARK_FILESYSTEM) -> None:
         """fanotify_mark(2): from now on every open of a file in the file system of `path` waits for the
         reader of such a group; or, with other `flags`, no longer."""
-        mask = ctypes.c_uint64(FAN_OPEN_PERM)
-        result = self._libc.fanotify_mark(listener, flags, mask, AT_FDCWD, os.fsencode(path))
-        self._check("fanotify_mark of " + path, result)
+        self.call("fanotify_mark", listener, flags, FAN_OPEN_PERM, AT_FDCWD, os.fsencode(path))
 
     def drop_capabilities(self) -> None:
         """Have no capability, in whatever user namespace."""
