@@ -35,6 +35,7 @@ RUNTIME_MODULES = (
     "http_loop",
     "json_log",
     "snap_start",
+    "trace_variable",
 )
 """Of `worker/runtimes/python`: what `bootstrap.py` needs, for functions with a wrapper."""
 

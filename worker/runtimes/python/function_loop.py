@@ -14,9 +14,14 @@ from .encoding import Encoding, parse_client_context
 from .faults import Fault
 from .function_log import FunctionLog, flush_streams
 from .handler import Handler, load_handler
+from .trace_variable import TraceVariable
 
 OWN_FILES = os.path.dirname(os.path.abspath(__file__)) + os.sep
 RECEIVE_BYTES = 65_536
+
+LONG_RUN_US = 1_000
+MEASURE_EVERY_NS = 10_000_000
+"""How often runs too short to take much memory ask how much was used at most: asking is a tenth of them."""
 
 
 class HandlerLoop:
@@ -26,7 +31,7 @@ class HandlerLoop:
     def __init__(self, log: FunctionLog, encoding: Encoding) -> None:
         self._log = log
         self._encoding = encoding
-        self._trace_header = ""
+        self._trace = TraceVariable()
         self._names = context_names(os.environ)
 
     def run(self, handler_name: str) -> int:
@@ -69,7 +74,7 @@ class HandlerLoop:
         context_end = trace_end + context
         request_id = frame[id_start:id_end].decode()
         self._log.request_id = request_id
-        self._set_trace(frame[arn_end:trace_end].decode())
+        self._trace.set(frame[arn_end:trace_end].decode())
         started_ns = time.perf_counter_ns()
         try:
             client = parse_client_context(frame[trace_end:context_end].decode())
@@ -87,15 +92,6 @@ class HandlerLoop:
         else:
             self._answer(run, frames.RESPONSE, body, started_ns)
 
-    def _set_trace(self, header: str) -> None:
-        if header == self._trace_header:
-            return
-        self._trace_header = header
-        if header:
-            os.environ["_X_AMZN_TRACE_ID"] = header
-        else:
-            os.environ.pop("_X_AMZN_TRACE_ID", None)
-
     def _read(self) -> bytes | None:
         """The next request; None where there will be no more."""
         raise NotImplementedError
@@ -112,6 +108,8 @@ class FunctionLoop(HandlerLoop):
         self._channel = channel
         self._arrival = select.poll()
         self._arrival.register(channel, select.POLLIN)
+        self._peak_kb = 0
+        self._measure_at_ns = 0
 
     def _read(self) -> bytes | None:
         # Who sleeps in recv(2) is also woken when the worker takes the last answer, which freed space to
@@ -137,7 +135,10 @@ class FunctionLoop(HandlerLoop):
 
     def _answer(self, run: int, kind: int, body: bytes, started_ns: int = 0) -> None:
         flush_streams()
-        run_us = (time.perf_counter_ns() - started_ns) // 1000 if started_ns else 0
-        peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        now_ns = time.perf_counter_ns()
+        run_us = min((now_ns - started_ns) // 1000, 0xFFFF_FFFF) if started_ns else 0
+        if run_us >= LONG_RUN_US or now_ns >= self._measure_at_ns:
+            self._measure_at_ns = now_ns + MEASURE_EVERY_NS
+            self._peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         length = frames.ANSWER.size - frames.LENGTH_BYTES + len(body)
-        self._channel.sendall(frames.ANSWER.pack(length, run, kind, peak_kb, min(run_us, 0xFFFF_FFFF)) + body)
+        self._channel.sendall(frames.ANSWER.pack(length, run, kind, self._peak_kb, run_us) + body)
