@@ -73,7 +73,24 @@ class Connection(asyncio.Protocol):
         self._transport.write(self._call.request)
 
     def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
+        if self._is_right(data):
+            self._answered(right=True)
+        else:
+            self._parser.feed_data(data)
+
+    def _is_right(self, data: bytes) -> bool:
+        """Whether this is the whole right answer, for a third of what parsing costs; if not, the parser says
+        what it is."""
+        call = self._call
+        if call is None or call.expected is None or self._sink.keeping:
+            return False
+        head, end, body = data.partition(b"\r\n\r\n")
+        return (
+            bool(end)
+            and body == call.expected
+            and head.startswith(b"HTTP/1.1 %d " % call.status)
+            and b"\r\ncontent-length: %d\r\n" % len(body) in head + b"\r\n"
+        )
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._sink.keeping and name.lower() == b"x-amzn-requestid":
@@ -85,12 +102,14 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         assert self._call is not None
         status = self._parser.get_status_code()
-        right = status == self._call.status and is_echo(self._body, self._call.expected)
-        self._sink.done(self._sent_at, right)
         if self._sink.keeping:
             now = time.time()
             sent_at = now - (time.perf_counter() - self._sent_at)
             self._sink.keep(Answered(sent_at, now, status, self._request_id, bytes(self._body)))
+        self._answered(right=status == self._call.status and is_echo(self._body, self._call.expected))
+
+    def _answered(self, *, right: bool) -> None:
+        self._sink.done(self._sent_at, right)
         self._call = None
         self._send()
 
