@@ -14,7 +14,7 @@ import msgspec
 from broker.errors import BrokerError, BrokerUnavailable, Throttled
 from broker.interface import Depth, Metric, Placement, WorkerInfo
 from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
-from broker.redis_broker.batch import Batch, Group, OnAnswer
+from broker.redis_broker.batch import FULL_WITH, Batch, Group, OnAnswer
 from broker.redis_broker.consumer import ConsumerOptions, RedisConsumer
 from broker.redis_broker.envelope import lane_class, publish_arguments, publish_group
 from broker.redis_broker.inbox import RedisInbox, RedisReplies
@@ -56,7 +56,10 @@ class RedisBroker:
         await self._link.open()
         self._replies = RedisReplies(self._link, self._options.namespace)
         self._streams = RedisReplyStreams(self._link, self._replies, self._options.namespace)
-        self._publishing = Batch(self._run_publish)
+        self._publishing = {
+            "async": Batch(self._run_publish, self._link.flush),
+            "sync": Batch(self._run_publish, self._link.flush, FULL_WITH),
+        }
         janitor = Janitor(self._link, self._replies, self._options.namespace)
         self._janitor = asyncio.create_task(janitor.run(), name="janitor")
 
@@ -72,7 +75,8 @@ class RedisBroker:
     async def publish(self, invocation: Invocation) -> Placement:
         if not self._link.is_connected:
             await self._connected()
-        answer = await self._publishing.add(publish_group(invocation, self._options.lanes))
+        batch = self._publishing[lane_class(invocation.kind)]
+        answer = await batch.add(publish_group(invocation, self._options.lanes))
         placement = _PLACEMENTS.get(answer)
         if placement is None:
             raise _throttled(invocation, answer)
@@ -93,18 +97,19 @@ class RedisBroker:
                 refused(BrokerUnavailable(f"the message was not accepted: {answer}"))
 
         group = publish_group(invocation, self._options.lanes)
+        batch = self._publishing[lane_class(invocation.kind)]
         if self._link.is_connected:
-            self._publishing.send(group, answered)
+            batch.send(group, answered)
         else:
-            self._submit_later(group, answered)
+            self._submit_later(batch, group, answered)
 
-    def _submit_later(self, group: Group, answered: OnAnswer) -> None:
+    def _submit_later(self, batch: Batch, group: Group, answered: OnAnswer) -> None:
         """A restart of the server is waited out."""
 
         async def later() -> None:
             try:
                 await self._connected()
-                self._publishing.send(group, answered)
+                batch.send(group, answered)
             except BrokerUnavailable as error:
                 answered(error)
 

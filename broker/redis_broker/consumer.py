@@ -75,7 +75,7 @@ class RedisConsumer:
         self._epoch = secrets.token_hex(8)
         self._known: set[str] = set()
         self._arrived: deque[RedisDelivery] = deque()
-        self._acknowledging = Batch(self._run_ack)
+        self._acknowledging = Batch(self._run_ack, link.flush)
         self._unacknowledged = 0
         self._all_acknowledged: asyncio.Future[None] | None = None
         self._retrying: set[asyncio.Task[None]] = set()

@@ -10,6 +10,7 @@ import msgspec
 
 from broker.errors import BrokerUnavailable
 from broker.invocation import Reply
+from broker.redis_broker.batch import FULL_WITH
 from broker.redis_broker.link import Link
 from broker.redis_broker.stream_frames import CHUNK_PREFIX, Progress, decode_chunk, encode_progress
 from broker.redis_broker.stream_reader import RedisIncomingStream
@@ -125,7 +126,7 @@ class RedisInbox:
 
 
 class RedisReplies:
-    """The answering side: all replies of a loop tick to one address travel as one message."""
+    """The answering side: replies of a loop tick to one address travel together, as few messages."""
 
     def __init__(self, link: Link, namespace: str) -> None:
         self._link = link
@@ -140,7 +141,11 @@ class RedisReplies:
             return
         if not self._outgoing:
             self._loop.call_soon(self._flush)
-        self._outgoing.setdefault(reply_to, []).append(reply)
+        replies = self._outgoing.setdefault(reply_to, [])
+        replies.append(reply)
+        if len(replies) >= FULL_WITH:
+            self._flush()
+            self._link.flush()
 
     def _flush(self) -> None:
         outgoing, self._outgoing = self._outgoing, {}

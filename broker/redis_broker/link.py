@@ -92,6 +92,11 @@ class Link:
             self._wire.send(arguments, settle)
         return answer
 
+    def flush(self) -> None:
+        """Send now what would be sent when the tick ends."""
+        if self._wire is not None:
+            self._wire.flush()
+
     @property
     def run_id(self) -> str:
         """Names the server process that we are connected to; another one after each of its restarts."""

@@ -44,13 +44,14 @@ class Wire(asyncio.Protocol):
     def send(self, arguments: tuple[Argument, ...], on_reply: OnReply) -> None:
         """Queue a command for this tick's write; `on_reply` gets its answer and must not raise."""
         if not self._outgoing:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._outgoing.append(hiredis.pack_command(arguments))  # type: ignore[arg-type]
         self._waiting.append(on_reply)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is queued now, before the tick ends."""
         outgoing, self._outgoing = self._outgoing, []
-        if self._transport is not None:
+        if outgoing and self._transport is not None:
             self._transport.write(b"".join(outgoing))
 
     def data_received(self, data: bytes) -> None:
@@ -81,6 +82,5 @@ class Wire(asyncio.Protocol):
     def close(self) -> None:
         """Send what is queued, then hang up."""
         if self._transport is not None:
-            if self._outgoing:
-                self._flush()
+            self.flush()
             self._transport.close()
