@@ -22,11 +22,16 @@ async def workbench_at(
     network: Network = "open",
     allowed_networks: tuple[str, ...] = (),
     packages: tuple[str, ...] = (),
+    prepared: int = IsolationPolicy().prepared,
 ) -> AsyncIterator[Workbench]:
     """A workbench whose functions are isolated at `level` exactly."""
     library = directory / "library"
     policy = IsolationPolicy(
-        forced=level, network=network, allowed_networks=allowed_networks, packages=packages
+        forced=level,
+        network=network,
+        allowed_networks=allowed_networks,
+        packages=packages,
+        prepared=prepared,
     )
     sandbox = ProcessSandbox(directory / "worker", library / "current", policy=policy)
     async with AsyncExitStack() as stack:

@@ -9,16 +9,16 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
 import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ...sandbox.inside.confine import Confinement, confine, prepare
+from ...sandbox.inside.confine import Confinement, confine, prepare, seal
 from ...sandbox.inside.extension_host import ExtensionPrograms, start_extensions
 from ...sandbox.inside.isolation import Isolation
 from ...sandbox.inside.kernel import PR_SET_DUMPABLE
+from .assignment import HIGH_DESCRIPTOR, arrange_descriptors, named, set_environment
 from .encoding import Encoding
 from .function_log import FunctionLog, flush_streams, open_streams
 from .function_loop import FunctionLoop
@@ -27,7 +27,6 @@ from .rehearsal import rehearse
 from .template import CHANNEL_DESCRIPTOR, LINE_DESCRIPTOR, Template
 
 STDERR_DESCRIPTOR = 2
-HIGH_DESCRIPTOR = 64
 SETUP_FAILED_STATUS = 125
 
 Report = Callable[[str, str], None]
@@ -43,6 +42,7 @@ class Child:
         self._log = log
         self._report = report
         self._unprepared: OSError | None = None
+        self._sealed = False
 
     def rehearse(self) -> None:
         """Copy the memory ahead of time that running a function copies; a failure is reported later."""
@@ -58,32 +58,46 @@ class Child:
         except OSError as error:
             self._unprepared = error
 
+    def seal(self) -> bool:
+        """Give up ahead of time what can be given up if the zygote furnishes this child from outside: whether
+        it is to do that."""
+        if self._unprepared is None:
+            try:
+                self._sealed = seal(self._isolation)
+            except OSError as error:
+                self._unprepared = error
+        return self._sealed
+
     def run(
         self,
         request: dict[str, Any],
         descriptors: list[int],
         zygote_pid: int,
         line: socket.socket | None = None,
+        furnished: Callable[[], None] | None = None,
     ) -> int:
         """Become the function; returns its exit status, or never (exec, SystemExit).
 
         Descriptors: the output; where the request has them, the channel, the Runtime API's line, output and
         line of extensions, a generic process's two lines; the trees. With a `line` it becomes a template,
-        which hears there of the copies to be made.
+        which hears there of the copies to be made. `furnished` returns when the zygote has furnished a sealed
+        child.
         """
         try:
             if self._unprepared is not None:
                 raise self._unprepared
-            output, lines, api_line, extension_ends, trees = _named(request, descriptors)
+            output, lines, api_line, extension_ends, trees = named(request, descriptors)
             confinement = Confinement(**request["confinement"])
-            confine(self._isolation, confinement, zygote_pid, trees, api_line)
+            set_environment(request["variables"])
+            if self._sealed and furnished is not None:
+                furnished()
+            confine(self._isolation, confinement, zygote_pid, trees, api_line, sealed=self._sealed)
             if extension_ends:
                 programs = ExtensionPrograms(**request["extensions"])
                 start_extensions(self._isolation, programs, *extension_ends)
             if line is not None:
                 line = _moved(line)
-            _arrange_descriptors(output, lines, inheritable=request["is_generic"])
-            _set_environment(request["variables"])
+            arrange_descriptors(output, lines, inheritable=request["is_generic"])
         except OSError as error:
             self._report("setup", str(error))
             os._exit(SETUP_FAILED_STATUS)
@@ -156,31 +170,6 @@ class Child:
             flush_streams()
 
 
-def _named(
-    request: dict[str, Any], descriptors: list[int]
-) -> tuple[int, list[int], int | None, list[int], list[int]]:
-    """Output, lines (the channel, or a generic process's two), the Runtime API's line, what extensions need,
-    trees."""
-    rest = list(descriptors)
-    output = rest.pop(0)
-    lines = [rest.pop(0)] if request["has_channel"] else []
-    api_line = rest.pop(0) if request["has_api_line"] else None
-    extension_ends = [rest.pop(0), rest.pop(0)] if request["extensions"] else []
-    if request["is_generic"]:
-        lines, rest = rest[:2], rest[2:]
-    return output, lines, api_line, extension_ends, rest
-
-
-def _arrange_descriptors(output: int, lines: list[int], *, inheritable: bool) -> None:
-    """Output to 1 and 2, lines to CHANNEL_DESCRIPTOR and up; programs inherit these only where wanted."""
-    given = [output, *lines]
-    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR) for descriptor in given]
-    os.dup2(moved[0], 1)
-    os.dup2(moved[0], 2)
-    for descriptor, line in enumerate(moved[1:], CHANNEL_DESCRIPTOR):
-        os.dup2(line, descriptor, inheritable=inheritable)
-
-
 def _say_nothing(kind: str, text: str) -> None:
     """A Report."""
 
@@ -212,15 +201,6 @@ def _hide_start_script() -> None:
     start = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     sys.modules["_lightswitch_start"] = start  # its frames are below us
-
-
-def _set_environment(variables: dict[str, str]) -> None:
-    environ = os.environ
-    environ.clear()
-    # `update` asks for the kind of its argument in ways that copy much memory.
-    for name in variables:
-        environ[name] = variables[name]
-    time.tzset()
 
 
 def _found_in_path(program: str) -> str:

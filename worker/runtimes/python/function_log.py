@@ -50,11 +50,12 @@ class FunctionLog(logging.Handler):
 
 def open_streams() -> None:
     """Line-buffered UTF-8 streams on descriptors 1 and 2; whoever answers must `flush_streams` first."""
-    sys.stdout = _stream(1, "strict")
-    sys.stderr = _stream(2, "backslashreplace")
+    sys.stdout = stream(1, "strict")
+    sys.stderr = stream(2, "backslashreplace")
 
 
-def _stream(descriptor: int, errors: str) -> io.TextIOWrapper:
+def stream(descriptor: int, errors: str) -> io.TextIOWrapper:
+    """A line-buffered UTF-8 stream that leaves its descriptor open."""
     raw = io.BufferedWriter(io.FileIO(descriptor, "wb", closefd=False))
     return io.TextIOWrapper(raw, "utf-8", errors, line_buffering=True)
 

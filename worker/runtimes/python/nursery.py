@@ -14,7 +14,7 @@ from .background import Background
 from .child import Child, finish
 from .control import forget_signals, send
 from .function_log import FunctionLog
-from .stem import Stem, receive_assignment
+from .stem import SEALED, UNSEALED, Stem, receive_assignment, wait_until_furnished
 
 
 class Nursery:
@@ -47,14 +47,15 @@ class Nursery:
         """Of a control group; no other has it."""
         return f"{self._pid}-{kind}{next(self._numbers)}"
 
-    def take(self) -> Stem:
-        """One that waits, or a new one. Raises OSError."""
+    def take(self, *, may_be_sealed: bool) -> Stem:
+        """One that waits, or a new one, which is not sealed. Raises OSError."""
         self._asked = True
-        if not self._stems:
-            return self._fork()
-        stem = self._stems.pop(0)
-        self._background.recall(stem.pid)
-        return stem
+        for stem in self._stems:
+            if stem.is_prepared and (may_be_sealed or not stem.is_sealed):
+                self._stems.remove(stem)
+                self._background.recall(stem.pid)
+                return stem
+        return self._fork()
 
     def prepare_one(self) -> None:
         """In a moment of quiet."""
@@ -88,10 +89,13 @@ class Nursery:
         if rehearsed:
             child.rehearse()
         child.prepare(group)
+        if rehearsed:
+            line.send(SEALED if child.seal() else UNSEALED)
         message, descriptors = receive_assignment(line)
         if not message:
             os._exit(0)
-        request = json.loads(message)
+        request = json.loads(message.decode())
         identifier = request["identifier"]
-        finish(child.run(request, descriptors, self._pid))
+        furnished = partial(wait_until_furnished, line)
+        finish(child.run(request, descriptors, self._pid, furnished=furnished))
         raise AssertionError("finish returned")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from ...sandbox.inside.isolation import Isolation, fork_into_namespace
 from .control import MAX_DESCRIPTORS, MESSAGE_BYTES
 
 DESCRIPTOR = struct.Struct("i")
+SEALED, UNSEALED, FURNISHED = b"S", b"U", b"F"
 
 Become = Callable[[socket.socket, str], NoReturn]
 """Called in the child with its line to the zygote and the name of its control group."""
@@ -26,6 +28,7 @@ class Stem:
         self.init_pid = init_pid
         self.group = group
         self._line = line
+        self._news = b""
 
     @classmethod
     def fork(cls, isolation: Isolation, group: str, become: Become) -> Stem:
@@ -44,10 +47,38 @@ class Stem:
         theirs.close()
         return cls(pid, init_pid, group, ours)
 
+    @property
+    def is_prepared(self) -> bool:
+        """It has told that it waits."""
+        if not self._news:
+            try:
+                self._news = self._line.recv(1, socket.MSG_DONTWAIT)
+            except OSError:
+                return False
+        return bool(self._news)
+
+    @property
+    def is_sealed(self) -> bool:
+        """It waits, and must be furnished from outside: it has given up to do that itself."""
+        return self._news == SEALED
+
     def assign(self, message: bytes, descriptors: Sequence[int]) -> None:
         """Tell it what to become. Raises OSError where it is dead."""
-        with self._line:
-            socket.send_fds(self._line, [message], list(descriptors))
+        socket.send_fds(self._line, [message], list(descriptors))
+
+    def let_go(self) -> None:
+        """It is sealed and has been furnished. Raises OSError where it is dead."""
+        self._line.send(FURNISHED)
+
+    def close(self) -> None:
+        """There is nothing more to say to it."""
+        self._line.close()
+
+
+def wait_until_furnished(line: socket.socket) -> None:
+    """Returns after `let_go`; a child whose zygote gave it up ends here."""
+    if not line.recv(1):
+        os._exit(0)
 
 
 def receive_assignment(line: socket.socket) -> tuple[bytes, list[int]]:

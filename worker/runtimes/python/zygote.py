@@ -21,7 +21,7 @@ import socket
 from typing import Any
 
 from ...sandbox.inside.cgroups import CgroupLimits
-from ...sandbox.inside.furnish import Furnishing, furnish
+from ...sandbox.inside.furnish import Furnishing, furnish, furnish_sealed
 from ...sandbox.inside.isolation import Isolation
 from ...sandbox.inside.kernel import MS_NODEV, MS_NOSUID, MS_RDONLY
 from .branch import grow
@@ -97,7 +97,7 @@ class Zygote:
     def _start(self, request: dict[str, Any], message: bytes, descriptors: list[int]) -> None:
         try:
             # The child leaves from within this call as well: nothing around it may insist on cleaning up.
-            stem = self._nursery.take()
+            stem = self._nursery.take(may_be_sealed=_is_plain(request))
             self._assign(stem, request, message, descriptors)
         except OSError as error:
             self._tell("failed", request["identifier"], kind="setup", text=str(error))
@@ -109,18 +109,29 @@ class Zygote:
     def _assign(self, stem: Stem, request: dict[str, Any], message: bytes, descriptors: list[int]) -> None:
         trees: list[int] = []
         try:
+            if stem.is_sealed:
+                stem.assign(message, descriptors)  # to be read while we furnish it
             trees += self._open_trees(request["confinement"]["trees"])
             self._limit(stem.group, request)
             self._weigh(stem.group, background=request["is_generic"])
             if request["own_loopback"] and self._isolation.loopbacks is not None:
                 self._isolation.loopbacks.give(stem.pid, stem.group)
-            stem.assign(message, [*descriptors, *trees])
+            if stem.is_sealed:
+                self._furnish_sealed(stem, request["confinement"], trees)
+            else:
+                stem.assign(message, [*descriptors, *trees])
         except OSError:
             kill(stem.init_pid or stem.pid)
             raise
         finally:
+            stem.close()
             for tree in trees:
                 os.close(tree)
+
+    def _furnish_sealed(self, stem: Stem, confinement: dict[str, Any], trees: list[int]) -> None:
+        targets = [target for _, target in confinement["trees"]]
+        furnish_sealed(self._isolation, stem.pid, confinement["storage_mb"], targets, trees)
+        stem.let_go()
 
     def _note(self, request: dict[str, Any], stem: Stem) -> None:
         identifier, confinement = request["identifier"], request["confinement"]
@@ -170,3 +181,8 @@ class Zygote:
 
     def _tell(self, event: str, identifier: str, **members: Any) -> None:
         send(self._control, event, identifier=identifier, **members)
+
+
+def _is_plain(request: dict[str, Any]) -> bool:
+    """All that its process needs to be furnished with are trees and room in /tmp."""
+    return not request["is_generic"] and not request["confinement"]["image"]

@@ -97,18 +97,14 @@ def confine(
     zygote_pid: int,
     trees: Sequence[int],
     api_line: int | None,
+    *,
+    sealed: bool = False,
 ) -> None:
     """The rest. `trees` are descriptors for the confinement's trees; `api_line` takes the Runtime API's
-    listener where there is one to be made. Raises OSError."""
+    listener where there is one to be made. A `sealed` child has been furnished. Raises OSError."""
     kernel = isolation.kernel
-    if isolation.root_namespace >= 0:
-        furnish(kernel, confinement, trees)
-    else:
-        _make_scratch(confinement)
-        if confinement.mounts:
-            kernel.unshare_mounts()
-            for source, target, read_only in confinement.binds:
-                kernel.bind(source, target, read_only=read_only)
+    if not sealed:
+        _make_mounts(isolation, confinement, trees)
     if api_line is not None:
         pass_listener_on(api_line, api_address(confinement.uid) if isolation.filtered else LOOPBACK)
     os.chdir(confinement.task_root)
@@ -122,10 +118,37 @@ def confine(
     if isolation.init is None and os.getppid() != zygote_pid:
         os._exit(1)
     os.umask(FILE_MODE_MASK)
+    if not sealed:
+        _restrict(isolation, *_paths(isolation, confinement))
+
+
+def seal(isolation: Isolation) -> bool:
+    """After `prepare`: give up to make mounts, to touch other files than a function may, and the system calls
+    that functions do not have. False where `confine` needs these still. Raises OSError."""
+    if not isolation.is_sealable:
+        return False
+    isolation.kernel.prctl(PR_SET_NO_NEW_PRIVS, 1)
+    _restrict(isolation, *_inside_own_root(isolation))
+    return True
+
+
+def _restrict(isolation: Isolation, readable: Sequence[str], writable: Sequence[str]) -> None:
     if isolation.landlock and not isolation.copied:
-        landlock.restrict(kernel, *_paths(isolation, confinement))
+        landlock.restrict(isolation.kernel, readable, writable)
     if isolation.seccomp is not None:
-        isolation.seccomp.apply(kernel)
+        isolation.seccomp.apply(isolation.kernel)
+
+
+def _make_mounts(isolation: Isolation, confinement: Confinement, trees: Sequence[int]) -> None:
+    kernel = isolation.kernel
+    if isolation.root_namespace >= 0:
+        furnish(kernel, confinement, trees)
+        return
+    _make_scratch(confinement)
+    if confinement.mounts:
+        kernel.unshare_mounts()
+        for source, target, read_only in confinement.binds:
+            kernel.bind(source, target, read_only=read_only)
 
 
 def furnish(kernel: Kernel, confinement: Confinement, trees: Sequence[int]) -> None:

@@ -1,15 +1,15 @@
-"""What a generic process gets once its function is known: from outside, for it has no right to it now."""
+"""What a waiting process gets once its function is known: from outside, for it has no right to it now."""
 
 from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from .isolation import Isolation
-from .kernel import CLONE_NEWNET, CLONE_NEWNS
+from .kernel import CLONE_NEWNET, CLONE_NEWNS, Kernel
 from .network import pass_listener_on
 from .root import PROGRAMS, mount_scratch
 
@@ -35,13 +35,27 @@ def furnish(
     with _visiting(isolation, pid, "mnt", CLONE_NEWNS):
         mount_scratch(kernel, furnishing.storage_mb)
         kernel.unmount(PROGRAMS)
-        for _, target in furnishing.trees:
-            kernel.attach(trees[0], target)
-            trees.pop(0)
+        _attach(kernel, trees, [target for _, target in furnishing.trees])
     if api_line:
         with _visiting(isolation, pid, "net", CLONE_NEWNET) if isolation.own_network else nullcontext():
             pass_listener_on(api_line.pop(), furnishing.address)
     _limit_files(pid, furnishing.uid, furnishing.storage_mb << 20)
+
+
+def furnish_sealed(
+    isolation: Isolation, pid: int, storage_mb: int, targets: Sequence[str], trees: list[int]
+) -> None:
+    """Give /tmp of a sealed child its room, and `trees` their places. What is used up is closed and leaves
+    the list. Raises OSError where the child is dead, or the kernel refuses."""
+    with _visiting(isolation, pid, "mnt", CLONE_NEWNS):
+        mount_scratch(isolation.kernel, storage_mb)
+        _attach(isolation.kernel, trees, targets)
+
+
+def _attach(kernel: Kernel, trees: list[int], targets: Iterable[str]) -> None:
+    for target in targets:
+        kernel.attach(trees[0], target)
+        trees.pop(0)
 
 
 def _limit_files(pid: int, uid: int, largest_bytes: int) -> None:

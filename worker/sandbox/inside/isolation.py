@@ -68,6 +68,11 @@ class Isolation:
         return self.root_namespace >= 0
 
     @property
+    def is_sealable(self) -> bool:
+        """A child can be furnished from outside, and needs no right for the rest but to change its user."""
+        return self.own_root and not self.nested_users and not self.copied
+
+    @property
     def descriptors(self) -> list[int]:
         """What a child needs until it is confined."""
         return [each for each in (self.root_namespace, self.storage_listener) if each >= 0]

@@ -69,7 +69,7 @@ NUMBERS = {
 }
 """System calls whose number depends on the machine."""
 
-FUNCTIONS = ("mount", "prctl", "setns", "syscall", "umount2", "unshare")
+FUNCTIONS = ("fanotify_mark", "mount", "prctl", "setns", "syscall", "umount2", "unshare")
 """Of libc, that are called."""
 
 COMMON_NUMBERS = {
