@@ -11,8 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import boto3
@@ -20,6 +19,7 @@ import psutil
 from botocore.config import Config
 
 from broker.settings import DEFAULT_REGION
+from tests.process_family import Closing, end_family
 from tests.signed_requests import Endpoint
 
 Role = Literal["gateway", "worker", "triggers", "redis"]
@@ -31,7 +31,7 @@ STOPPED_WITHIN_SECONDS = 40
 FUNCTION_ROLE = "arn:aws:iam::123456789012:role/test"
 
 
-class LiveSystem:
+class LiveSystem(Closing):
     """One running system over `data_dir`, whose ancestors other users must be able to traverse.
 
     What `up` says to its operator goes to a file beside the data directory.
@@ -161,30 +161,10 @@ class LiveSystem:
     def close(self) -> float:
         """Ask it to stop, kill what is left; how long it took to stop, in seconds."""
         started = time.monotonic()
-        try:
-            family = psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            family = []
-        self._process.terminate()
-        try:
-            self._process.wait(STOPPED_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        for process in family:
-            if process.is_running():
-                process.kill()
+        end_family(self._process, STOPPED_WITHIN_SECONDS)
         if self._process.stdout is not None:
             self._process.stdout.close()
         return time.monotonic() - started
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _role(command: Sequence[str]) -> Role | None:

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from broker.registry.model import Alias, FunctionConfig, FunctionRecord, ProvisionedConcurrency
-
-LATEST = FunctionConfig(
-    version="$LATEST",
-    runtime="python3.12",
-    handler="app.handler",
-    role="arn:aws:iam::123456789012:role/r",
-    code_sha256="3q2+7w==",
-    code_size=1,
-    last_modified="2026-01-01T00:00:00.000+0000",
-    revision_id="rev-latest",
-)
+from broker.registry.model import Alias, FunctionRecord, ProvisionedConcurrency
+from tests.function_configs import config
 
 
 def asked(requested: int, revision: str = "put-1") -> ProvisionedConcurrency:
@@ -34,7 +24,7 @@ def function(
     **provisioned: int,
 ) -> FunctionRecord:
     """Versions 1 and 2, aliases `live` (to 1) and `other` (to 2); `provisioned` by qualifier, `v1` for 1."""
-    latest = replace(LATEST, memory_mb=memory_mb, snap_start=snap_start)
+    latest = config(memory_mb=memory_mb, snap_start=snap_start)
     versions = {number: replace(latest, version=number, revision_id=f"rev-{number}") for number in "12"}
     aliases = {
         "live": Alias("live", points_to, "rev-a", "", weights or {}),

@@ -1,11 +1,13 @@
-"""Workbenches at each sandbox level; one that the machine lacks skips, or fails for root in CI."""
+"""Sandbox levels for suites, and workbenches at each; one that the machine lacks skips, or fails for root
+in CI."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,17 @@ from tests.environment_workbench import Workbench, workbench
 from worker.sandbox.interface import SandboxUnavailable
 from worker.sandbox.levels import IsolationPolicy, Level, Network
 from worker.sandbox.process_sandbox import ProcessSandbox
+
+
+def levels(*chosen: Level, scope: Any = "function") -> Callable[[pytest.FixtureRequest], Level]:
+    """A fixture `level`, strongest first; every level where none is chosen."""
+
+    @pytest.fixture(params=chosen or sorted(Level, reverse=True), ids=str, scope=scope)
+    def level(request: pytest.FixtureRequest) -> Level:
+        level: Level = request.param
+        return level
+
+    return level
 
 
 @asynccontextmanager

@@ -11,14 +11,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.process_family import Closing
 
 Command = dict[str, Any]
 Answer = dict[str, Any]
 
 
-class ClientProcess:
+class ClientProcess(Closing):
     """Starts `python -m module` and asks it to do rounds."""
 
     def __init__(
@@ -54,14 +55,6 @@ class ClientProcess:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def serve(do: Callable[[Command], Answer]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,11 @@ import pytest
 from tests.container_images import Member, directory, layer
 from tests.environment_workbench import EXTENSION, Tried, Workbench
 from tests.python_image import python_layer
-from tests.sandbox_levels import workbench_at
+from tests.sandbox_levels import levels, workbench_at
 from worker.environments.interface import ContainerImage, Exited, InitFailed, Succeeded
 from worker.image_unpack import unpack
 from worker.sandbox.levels import Level, Network
 
-LEVELS = (Level.L3, Level.L2)
 FUNCTIONS = Path(__file__).parent / "functions"
 PROGRAM = ("/usr/bin/python3", "-IS", "/app/bootstrap.py")
 
@@ -43,10 +42,7 @@ def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpacked(tmp_path_factory.mktemp("image"), no_program, secret, directory("var/data"))
 
 
-@pytest.fixture(params=LEVELS, ids=str)
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_at(request.param, tmp_path) as bench:
-        yield bench
+level = levels(Level.L3, Level.L2)
 
 
 def make(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.environment_workbench import Tried, Workbench
-from tests.sandbox_levels import workbench_at
+from tests.sandbox_levels import levels
 from tests.waiting import until
 from worker.environments.interface import Exited, Succeeded
 from worker.environments.lifecycle import State
@@ -23,10 +22,7 @@ STORAGE_MB = 512
 KILLED = Exited("signal: killed")
 
 
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_at(Level.L3, tmp_path) as bench:
-        yield bench
+level = levels(Level.L3)
 
 
 async def started(bench: Workbench, *, written: int = 0, **settings: Any) -> Tried:

@@ -30,20 +30,7 @@ from worker.environments.interface import (
 from worker.environments.lifecycle import State
 from worker.sandbox.levels import Level
 
-LEVELS = tuple(sorted(Level, reverse=True))
 REQUEST_ID = "7b1c9f5e-0000-4000-8000-000000000001"
-
-
-@pytest.fixture(params=LEVELS, ids=str)
-def level(request: pytest.FixtureRequest) -> Level:
-    level: Level = request.param
-    return level
-
-
-@pytest.fixture
-async def bench(level: Level, tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_at(level, tmp_path) as bench:
-        yield bench
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from tests.environment_workbench import Tried, Workbench
 from tests.neighbour import CALM_CALLS, LEAST_CALLS, TRIES, is_undisturbed, p99
-from tests.sandbox_levels import workbench_at
+from tests.sandbox_levels import levels, workbench_at
 from tests.waiting import until
 from worker.environments import process_environment
 from worker.environments.interface import Exited, HandlerFailed, InitFailed, RunOutcome, Succeeded, TimedOut
@@ -40,10 +40,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Attack = Callable[[], Awaitable[RunOutcome]]
 
 
-@pytest.fixture(scope="module", params=sorted(Level, reverse=True), ids=str)
-def level(request: pytest.FixtureRequest) -> Level:
-    level: Level = request.param
-    return level
+level = levels(scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

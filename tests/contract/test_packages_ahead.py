@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.environment_workbench import Tried, Workbench
-from tests.sandbox_levels import workbench_at
+from tests.sandbox_levels import levels, workbench_at
 from worker.environments.interface import Succeeded
 from worker.sandbox.levels import Level
 
@@ -35,9 +35,12 @@ def handler(event, context):
 OWN_SIX = Path(str(distribution("six").locate_file("six.py"))).read_text()
 
 
-@pytest.fixture(params=[Level.L3, Level.L2], ids=str)
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_at(request.param, tmp_path, packages=("boto3", "no_such_package")) as bench:
+level = levels(Level.L3, Level.L2)
+
+
+@pytest.fixture
+async def bench(level: Level, tmp_path: Path) -> AsyncIterator[Workbench]:
+    async with workbench_at(level, tmp_path, packages=("boto3", "no_such_package")) as bench:
         yield bench
 
 

@@ -14,6 +14,7 @@ from broker.registry.interface import Registry, Totals
 from broker.registry.memory_registry import Memory, MemoryRegistry
 from broker.registry.model import Alias, FunctionConfig, FunctionRecord, Policy, ProvisionedConcurrency
 from broker.registry.redis_registry import RedisRegistry
+from tests import function_configs
 from tests.waiting import until
 
 Open = Callable[[], Awaitable[Registry]]
@@ -43,18 +44,8 @@ async def open_registry(request: pytest.FixtureRequest, namespace: str) -> Async
 
 
 def config(version: str = "$LATEST", code_size: int = 10, description: str = "") -> FunctionConfig:
-    return FunctionConfig(
-        version=version,
-        runtime="python3.11",
-        handler="app.handler",
-        role="arn:aws:iam::123456789012:role/r",
-        code_sha256="3q2+7w==",
-        code_size=code_size,
-        last_modified="2026-11-23T09:30:00.000+0000",
-        revision_id="r1",
-        description=description,
-        extra={"TracingConfig": msgspec.Raw(b'{"Mode":"Active"}')},
-    )
+    extra = {"TracingConfig": msgspec.Raw(b'{"Mode":"Active"}')}
+    return function_configs.config(version, code_size=code_size, description=description, extra=extra)
 
 
 def function(name: str = "hello", code_size: int = 10) -> FunctionRecord:

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,9 @@ from worker.environments.interface import Exited, HandlerFailed, Succeeded, Time
 from worker.environments.lifecycle import State
 from worker.sandbox.levels import Level
 
-LEVELS = tuple(sorted(Level, reverse=True))
 PRISONER = (Path(__file__).parent / "functions" / "prisoner.py").read_text()
 UNSHARE = 272 if os.uname().machine == "x86_64" else 97
 NEW_USER_NAMESPACE = 0x10000000
-
-
-@pytest.fixture(params=LEVELS, ids=str)
-def level(request: pytest.FixtureRequest) -> Level:
-    level: Level = request.param
-    return level
-
-
-@pytest.fixture
-async def bench(level: Level, tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_at(level, tmp_path) as bench:
-        yield bench
 
 
 async def prisoner(bench: Workbench, function: str, **settings: Any) -> Tried:

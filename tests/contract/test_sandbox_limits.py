@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.environment_workbench import Tried, Workbench
-from tests.sandbox_levels import workbench_at
+from tests.sandbox_levels import levels
 from worker.environments.interface import Exited, Succeeded
 from worker.sandbox.levels import Level
 from worker.sandbox.requests import PROCESSES
@@ -19,12 +18,15 @@ PRISONER = (Path(__file__).parent / "functions" / "prisoner.py").read_text()
 QUARTER_OF_A_PROCESSOR_MB = 442
 
 
-@pytest.fixture(params=[Level.L3, Level.L2], ids=str)
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_at(request.param, tmp_path) as bench:
-        if any("no control groups" in problem for problem in bench.factory.problems()):
-            pytest.skip("this machine's control groups may not be written: processes are limited one by one")
-        yield bench
+level = levels(Level.L3, Level.L2)
+
+
+@pytest.fixture
+def bench(bench: Workbench) -> Workbench:
+    """One that counts with control groups."""
+    if any("no control groups" in problem for problem in bench.factory.problems()):
+        pytest.skip("this machine's control groups may not be written: processes are limited one by one")
+    return bench
 
 
 async def started(bench: Workbench, function: str, memory_mb: int) -> Tried:

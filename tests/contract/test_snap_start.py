@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,23 @@ import psutil
 import pytest
 
 from tests.environment_workbench import Tried, Workbench
-from tests.sandbox_levels import workbench_at
+from tests.sandbox_levels import levels, workbench_at
 from tests.waiting import until
 from worker.environments.interface import Exited, InitFailed, Succeeded
 from worker.sandbox.levels import Level
 
 SOURCE = (Path(__file__).parent / "functions" / "snapped.py").read_text()
-LEVELS = (Level.L3, Level.L2)
 
 
-@pytest.fixture(params=LEVELS, ids=str)
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_at(request.param, tmp_path) as bench:
-        if not bench.factory.copies:
-            pytest.skip("without root there is no second user id that could own namespaces")
-        yield bench
+level = levels(Level.L3, Level.L2)
+
+
+@pytest.fixture
+def bench(bench: Workbench) -> Workbench:
+    """One that can make copies."""
+    if not bench.factory.copies:
+        pytest.skip("without root there is no second user id that could own namespaces")
+    return bench
 
 
 class Snapped:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from worker.environments.interface import Succeeded
 from worker.metering import Usage
 from worker.sandbox.levels import Level, Network
 
-LEVELS = tuple(sorted(Level, reverse=True))
 REQUEST_ID = "7b1c9f5e-0000-4000-8000-000000000001"
 EVERYTHING: dict[str, Any] = {
     "path": "/2022-07-01/telemetry",
@@ -29,12 +27,6 @@ EVERYTHING: dict[str, Any] = {
     },
 }
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-
-
-@pytest.fixture(params=LEVELS, ids=str)
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_at(request.param, tmp_path) as bench:
-        yield bench
 
 
 async def started(bench: Workbench, function: str = "talk", **plan: Any) -> Tried:

@@ -8,21 +8,19 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-import psutil
 import redis
 
 from tests.benchmarks.client_process import ClientProcess
 from tests.benchmarks.measurements import Round
+from tests.process_family import Closing, end_family
 
 CELERY_DATABASE = 1
 DRAMATIQ_DATABASE = 2
 READY_WITHIN_SECONDS = 30
 
 
-class PeerSystem:
+class PeerSystem(Closing):
     """One peer: its workers under load from its own client process."""
 
     def __init__(self, name: str, worker: list[str], client: str, environ: Mapping[str, str]) -> None:
@@ -67,24 +65,7 @@ class PeerSystem:
     def close(self) -> None:
         """End the callers, then the workers with all their children."""
         self._client.close()
-        family = [*psutil.Process(self._worker.pid).children(recursive=True)]
-        self._worker.terminate()
-        try:
-            self._worker.wait(10)
-        except subprocess.TimeoutExpired:
-            self._worker.kill()
-            self._worker.wait()
-        for process in family:
-            if process.is_running():
-                process.kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        end_family(self._worker, within_seconds=10)
 
 
 def start_celery(redis_socket: Path, scratch: Path) -> PeerSystem:

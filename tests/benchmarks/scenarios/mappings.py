@@ -8,12 +8,11 @@ Latency: from just before SendMessage to the handler's first statement, one mess
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import boto3
 import psutil
@@ -29,13 +28,13 @@ from tests.benchmarks.queue_clock import (
     add_latency,
     elapsed_seconds,
 )
+from tests.benchmarks.source_bench import mapped, scratch_directory, system_beside
 from tests.elasticmq.server import ElasticMq
 from tests.live_system import LiveSystem
 
 PAYLOAD = '{"order": "' + "x" * 1000 + '"}'
 IDLE_MAPPINGS = 1000
 LATENCY_PROMISE_MS = 300
-KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
 
 
 def measure(contestants: Contestants, effort: Effort) -> Findings:
@@ -58,17 +57,11 @@ def measure(contestants: Contestants, effort: Effort) -> Findings:
 
 @contextlib.contextmanager
 def _bench() -> Iterator[Bench]:
-    with contextlib.ExitStack() as stack:
-        # Functions have a /tmp of their own.
-        scratch = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="lightswitch-mappings-", dir="/var/tmp"))
-        )
-        scratch.chmod(0o711)
-        server = ElasticMq(scratch, heap="1g")
-        server.start()
-        stack.callback(server.stop)
-        variables = {**KEYS, "AWS_ENDPOINT_URL_SQS": server.url}
-        live = stack.enter_context(LiveSystem(scratch / "system", variables=variables))
+    make = partial(ElasticMq, heap="1g")
+    with (
+        scratch_directory("mappings") as scratch,
+        system_beside(make, "AWS_ENDPOINT_URL_SQS", scratch) as (live, server),
+    ):
         yield Bench(live, server, scratch / "journal")
 
 
@@ -94,7 +87,7 @@ class Bench:
         self._fill(url, messages)
         self._clock.clear()
         ours, theirs = self._clock.cpu_seconds(), self._server_seconds()
-        with self._mapped(arn, BatchSize=batch_size):
+        with mapped(self._live, arn, BatchSize=batch_size):
             starts = self._clock.starts(messages)
             ours, theirs = self._clock.cpu_seconds() - ours, self._server_seconds() - theirs
             self._until_empty(url)
@@ -112,7 +105,7 @@ class Bench:
     def latency(self, findings: Findings, messages: int = 200) -> None:
         """From send to start, one by one."""
         url, arn = self._queue(f"latency-{time.monotonic_ns()}")
-        with self._mapped(arn):
+        with mapped(self._live, arn):
             waits = self._clock.latencies_ms(
                 lambda: self._sqs.send_message(QueueUrl=url, MessageBody=PAYLOAD), messages
             )
@@ -149,16 +142,6 @@ class Bench:
             percent_of_a_core=round(used / seconds * 100, 1),
             rss_mb=round(process.memory_info().rss / 1e6),
         )
-
-    @contextlib.contextmanager
-    def _mapped(self, arn: str, **parameters: Any) -> Iterator[None]:
-        created = self._live.client.create_event_source_mapping(
-            FunctionName=FUNCTION, EventSourceArn=arn, **parameters
-        )
-        try:
-            yield
-        finally:
-            self._live.client.delete_event_source_mapping(UUID=created["UUID"])
 
     def _queue(self, name: str) -> tuple[str, str]:
         url: str = self._sqs.create_queue(QueueName=name)["QueueUrl"]

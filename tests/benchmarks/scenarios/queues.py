@@ -8,9 +8,7 @@ Latency: from just before the publish to the first statement of the handler, one
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import amqp
@@ -22,6 +20,7 @@ from tests.benchmarks.contestants import Contestants, System
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.findings import Findings
 from tests.benchmarks.queue_clock import FUNCTION, QueueClock, add_latency, elapsed_seconds
+from tests.benchmarks.source_bench import scratch_directory
 from tests.rabbitmq_server import RabbitmqServer, find_server
 
 PAYLOAD = b'{"order": "' + b"x" * 1000 + b'"}'
@@ -46,11 +45,7 @@ def measure(contestants: Contestants, effort: Effort) -> Findings:
     if script is None:
         raise RuntimeError("no RabbitMQ on this machine")
     with contextlib.ExitStack() as stack:
-        # Functions have a /tmp of their own.
-        scratch = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="lightswitch-queues-", dir="/var/tmp"))
-        )
-        scratch.chmod(0o711)
+        scratch = stack.enter_context(scratch_directory("queues"))
         server = RabbitmqServer(script, scratch / "rabbitmq")
         stack.callback(server.close)
         server.start()

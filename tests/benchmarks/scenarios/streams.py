@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ import boto3
 from tests.benchmarks.contestants import Contestants
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.findings import Findings
-from tests.benchmarks.queue_clock import FUNCTION, QueueClock, add_latency, elapsed_seconds
+from tests.benchmarks.queue_clock import QueueClock, add_latency, elapsed_seconds
+from tests.benchmarks.source_bench import mapped, scratch_directory, system_beside
 from tests.live_system import LiveSystem
 from tests.s3_server import S3Server
 
 TEXT = {"S": "x" * 1000}
 LATENCY_PROMISE_MS = 300
 ITEMS_A_WRITE = 25
-KEYS = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
 
 
 def measure(contestants: Contestants, effort: Effort) -> Findings:
@@ -41,17 +41,10 @@ def measure(contestants: Contestants, effort: Effort) -> Findings:
 
 @contextlib.contextmanager
 def _bench() -> Iterator[Bench]:
-    with contextlib.ExitStack() as stack:
-        # Functions have a /tmp of their own.
-        scratch = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="lightswitch-streams-", dir="/var/tmp"))
-        )
-        scratch.chmod(0o711)
-        server = S3Server(scratch)
-        server.start()
-        stack.callback(server.stop)
-        variables = {**KEYS, "AWS_ENDPOINT_URL": server.url}
-        live = stack.enter_context(LiveSystem(scratch / "system", variables=variables))
+    with (
+        scratch_directory("streams") as scratch,
+        system_beside(S3Server, "AWS_ENDPOINT_URL", scratch) as (live, server),
+    ):
         yield Bench(live, server.url, scratch / "journal")
 
 
@@ -114,13 +107,5 @@ class Bench:
         )
         return name, made["TableDescription"]["LatestStreamArn"]
 
-    @contextlib.contextmanager
-    def _mapped(self, arn: str, **parameters: Any) -> Iterator[None]:
-        mappings = self._live.client
-        created = mappings.create_event_source_mapping(
-            FunctionName=FUNCTION, EventSourceArn=arn, StartingPosition="TRIM_HORIZON", **parameters
-        )
-        try:
-            yield
-        finally:
-            mappings.delete_event_source_mapping(UUID=created["UUID"])
+    def _mapped(self, arn: str, **parameters: Any) -> AbstractContextManager[None]:
+        return mapped(self._live, arn, StartingPosition="TRIM_HORIZON", **parameters)

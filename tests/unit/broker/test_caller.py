@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,8 +14,9 @@ from broker.invocation import Reply
 from broker.memory import MemoryBroker
 from broker.registry.changes import QualifierNotFound
 from broker.registry.memory_registry import MemoryRegistry
-from broker.registry.model import Alias, FunctionConfig, FunctionRecord
+from broker.registry.model import Alias, FunctionRecord
 from broker.settings import Settings
+from tests.function_configs import config
 
 
 class Bench:
@@ -46,19 +45,9 @@ async def bench() -> AsyncIterator[Bench]:
     broker, registry = MemoryBroker(), MemoryRegistry()
     await broker.start()
     settings = Settings.from_environ({}, data_dir=Path("/data"))
-    config = FunctionConfig(
-        version="$LATEST",
-        runtime="python3.11",
-        handler="app.handler",
-        role="r",
-        code_sha256=base64.b64encode(hashlib.sha256(b"").digest()).decode(),
-        code_size=1,
-        last_modified="",
-        revision_id="1",
-    )
-    versions = {"1": replace(config, version="1")}
+    versions = {"1": config("1")}
     aliases = {"live": Alias("live", "1", "r")}
-    await registry.create(FunctionRecord("hello", 0, config, versions=versions, aliases=aliases))
+    await registry.create(FunctionRecord("hello", 0, config(), versions=versions, aliases=aliases))
     made = Bench(broker, registry, Caller(broker, await broker.inbox(), registry, settings))
     await made.open()
     yield made

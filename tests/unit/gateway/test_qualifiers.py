@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from broker.registry.model import Alias, FunctionConfig, FunctionRecord
+from broker.registry.model import Alias, FunctionRecord
 from gateway.errors import ApiError
 from gateway.lambda_api.qualifiers import FunctionNames
+from tests.function_configs import config
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:hello"
 
@@ -16,24 +17,11 @@ def names() -> FunctionNames:
     return FunctionNames("us-east-1", "123456789012")
 
 
-def config(version: str) -> FunctionConfig:
-    return FunctionConfig(
-        version=version,
-        runtime="python3.12",
-        handler="app.handler",
-        role="arn:aws:iam::123456789012:role/r",
-        code_sha256="",
-        code_size=0,
-        last_modified="",
-        revision_id="r",
-    )
-
-
 def record(**aliases: Alias) -> FunctionRecord:
     return FunctionRecord(
         name="hello",
         generation=1,
-        latest=config("$LATEST"),
+        latest=config(),
         versions={"1": config("1"), "2": config("2")},
         aliases=aliases,
     )

@@ -8,23 +8,14 @@ from msgspec.structs import replace
 
 from broker.errors import Conflict
 from broker.registry import changes, policies
-from broker.registry.model import Alias, EventInvokeConfig, FunctionConfig, FunctionRecord
+from broker.registry.model import Alias, EventInvokeConfig, FunctionRecord
+from tests.function_configs import config
 
 RAW = msgspec.Raw(b'{"Sid":"a"}')
 
 
 def record(description: str = "") -> FunctionRecord:
-    latest = FunctionConfig(
-        version="$LATEST",
-        runtime="python3.12",
-        handler="app.handler",
-        role="arn:aws:iam::123456789012:role/r",
-        code_sha256="sha-1",
-        code_size=1,
-        last_modified="2026-01-01T00:00:00.000+0000",
-        revision_id="rev-1",
-        description=description,
-    )
+    latest = config(code_sha256="sha-1", revision_id="rev-1", description=description)
     return FunctionRecord(name="hello", generation=1, latest=latest)
 
 
