@@ -1,23 +1,24 @@
-"""Settles together what is done at about the same time: each request costs Redis a write to disk."""
+"""Settles together what is done at about the same time: each request costs a disk write or a round trip."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
 
-Settle = Callable[[Sequence[bytes]], Awaitable[None]]
+Entry = TypeVar("Entry")
 
 
-class Gathering:
+class Gathering(Generic[Entry]):
     """One request at a time; what comes while one is under way goes into the next."""
 
-    def __init__(self, settle: Settle) -> None:
+    def __init__(self, settle: Callable[[Sequence[Entry]], Awaitable[None]]) -> None:
         self._settle = settle
-        self._entries: list[bytes] = []
+        self._entries: list[Entry] = []
         self._next: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    async def add(self, entries: Sequence[bytes]) -> None:
+    async def add(self, entries: Sequence[Entry]) -> None:
         """Return when they are settled; if this is cancelled they are, too. Raises what settling raises."""
         self._entries += entries
         if self._next is None:

@@ -35,6 +35,8 @@ _READ_WHILE_BUSY_SECONDS = 0.1
 _DEFAULT_OPTIONS: Mapping[str, Mapping[str, Any]] = {
     # Long polls, but short enough that acknowledgements and the end need not wait for long.
     "sqs": {"wait_time_seconds": 2, "polling_interval": 0},
+    # A lock lasts a minute, runs may last longer.
+    "azureservicebus": {"wait_time_seconds": 2, "use_lock_renewal": True},
 }
 _TRANSPORTS_OWN = ("delivery_info", "delivery_tag", "body_encoding", "delivery_mode", "priority")
 

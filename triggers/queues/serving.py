@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from broker.settings import Settings
@@ -19,7 +20,7 @@ from triggers.queues.kombu_link import KombuLink
 from triggers.queues.message import QueueMessage, QueueSource, SourceUnavailable
 from triggers.queues.redis_source import RedisSource
 from triggers.queues.runs import BatchRuns, Invoke, MakeEvent
-from triggers.queues.settings import AMQP_SCHEMES, REDIS_SCHEMES, QueueSettings
+from triggers.queues.settings import AMQP_SCHEMES, PUBSUB_SCHEMES, REDIS_SCHEMES, QueueSettings
 from triggers.queues.threaded_source import ThreadedSource
 
 _FIRST_DELAY_SECONDS = 0.5
@@ -73,12 +74,8 @@ async def _serve_once(
 async def _serve_topic(
     queue: QueueSettings, trigger_id: str, invoke: Invoke, report: Callable[[str], None]
 ) -> None:
-    try:
+    with _needing("kafka"):
         from triggers.queues.kafka.consumer import TopicConsumer
-    except ImportError as error:
-        raise SourceUnavailable(
-            f"Kafka is read with a package of its own; install it: pip install 'lightswitch[kafka]' ({error})"
-        ) from error
     servers = bootstrap_servers(queue.url)
 
     def make_event(messages: Sequence[QueueMessage]) -> object:
@@ -100,7 +97,22 @@ async def open_source(queue: QueueSettings, trigger_id: str) -> QueueSource:
         return await ThreadedSource.open(AmqpLink(queue), queue.queue)
     if queue.scheme in REDIS_SCHEMES:
         return await RedisSource.open(queue, trigger_id)
+    if queue.scheme in PUBSUB_SCHEMES:
+        with _needing("pubsub"):
+            from triggers.queues.pubsub_source import PubSubSource
+        return await PubSubSource.open(queue)
     return await ThreadedSource.open(KombuLink(queue), queue.queue)
+
+
+@contextmanager
+def _needing(extra: str) -> Iterator[None]:
+    """Imports what an extra brings. Raises SourceUnavailable where it is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise SourceUnavailable(
+            f"this takes Lightswitch's extra {extra!r}: pip install --editable '.[{extra}]' ({error})"
+        ) from error
 
 
 def _event_of(queue: QueueSettings, installation: Settings) -> MakeEvent:

@@ -14,8 +14,11 @@ from triggers.queues.kafka.address import KAFKA_SCHEMES, bootstrap_servers, refu
 
 AMQP_SCHEMES = ("amqp", "amqps")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
-KOMBU_SCHEMES = ("sqs", "azureservicebus", "azurestoragequeues", "gcpubsub")
-"""Reached by kombu's transports; all but sqs need packages of their own, which kombu's extras name."""
+PUBSUB_SCHEMES = ("gcpubsub",)
+KOMBU_SCHEMES = ("sqs", "azureservicebus")
+"""Reached by kombu's transports; azureservicebus needs packages of its own, which kombu's extra names."""
+_LOSING_SCHEMES = ("azurestoragequeues",)
+"""Not read: kombu's transport deletes a message before it hands it over (`Channel._get`)."""
 MASK = "****"
 
 _MOST_BATCH_SIZE = 10_000
@@ -53,7 +56,12 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
     comes after the topic was first reached."""
 
     def __post_init__(self) -> None:
-        schemes = (*AMQP_SCHEMES, *REDIS_SCHEMES, *KAFKA_SCHEMES, *KOMBU_SCHEMES)
+        if self.scheme in _LOSING_SCHEMES:
+            raise ValueError(
+                f"url has the scheme {self.scheme!r}, which queue triggers do not read: kombu's transport"
+                " deletes what it has read, and so would lose messages"
+            )
+        schemes = (*AMQP_SCHEMES, *REDIS_SCHEMES, *KAFKA_SCHEMES, *PUBSUB_SCHEMES, *KOMBU_SCHEMES)
         if self.scheme not in schemes:
             known = ", ".join(schemes)
             raise ValueError(f"url has the scheme {self.scheme!r}; queue triggers read from: {known}")
@@ -70,6 +78,8 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(f"transport_options are for {', '.join(configurable)}; not for {self.scheme}")
         if MASK in self.transport_options.values():
             raise ValueError("transport_options are masked; give them with their values")
+        if self.scheme in PUBSUB_SCHEMES and not self.project:
+            raise ValueError(f"url is {self.url!r}; name the project: gcpubsub://projects/NAME")
         self._check_kafka()
         self._check_numbers()
 
@@ -110,6 +120,11 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
     def virtual_host(self) -> str:
         """Of an AMQP URL; `/` where none is given."""
         return unquote(urlsplit(self.url).path.removeprefix("/")) or "/"
+
+    @property
+    def project(self) -> str:
+        """Of a Pub/Sub URL, `gcpubsub://projects/NAME`."""
+        return self.url.partition("://")[2].removeprefix("projects/").strip("/")
 
     @property
     def window(self) -> int:

@@ -21,7 +21,7 @@ _ENDPOINT_OPTIONS = ("function_name", "qualifier", "disabled", "endpoint_url", "
 )
 @click.option("--batch-size", type=int, help="Most messages in one event.  [default: 1]")
 @click.option("--batching-window-seconds", type=float, help="How long a batch may fill.  [default: 0]")
-@click.option("--exchange", help="Bind the queue to this exchange.")
+@click.option("--exchange", help="Bind the queue to this exchange (Pub/Sub: to this topic).")
 @click.option("--exchange-type", type=click.Choice(["topic", "fanout", "direct"]), help="[default: topic]")
 @click.option("--routing-key", help="With which key, e.g. 'order.#'.")
 @click.option("--prefetch", type=int, help="Most messages in hand.  [default: twice what runs, at least 20]")

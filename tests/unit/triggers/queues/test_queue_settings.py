@@ -29,6 +29,8 @@ def settings(**members: Any) -> QueueSettings:
             "'enable.auto.commit' is not",
         ),
         ({"consumer_group": "g"}, "are for Kafka; not for amqp"),
+        ({"url": "gcpubsub://"}, "name the project"),
+        ({"url": "azurestoragequeues://key@h"}, "would lose messages"),
         ({"url": "amqp://****@h/v"}, "which is masked"),
         ({"queue": ""}, "queue is empty"),
         ({"batch_size": 0}, "batch_size is 0"),
