@@ -73,6 +73,10 @@ class Delivery(Protocol):
     def losses(self) -> int:
         """How often a consumer died, or lost its lease, while it held the message."""
 
+    def placed(self) -> None:
+        """It has its environment: the numbers in `Consumer.offer` know of it from now on. Idempotent;
+        whatever settles it says so too."""
+
     async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
         """Done: forget the message, free its concurrency slot, store `outcome`, enqueue `then`.
 
@@ -121,9 +125,9 @@ class Consumer(Protocol):
         """Say how many provisioned environments of these (function name, version) have no work here; below 0:
         it has none of them any more, busy or not.
 
-        Invocations that are `provisioned` go first to who offers most, and each counts as one less until
-        the next word. A preference, no promise: it returns at once, and what is lost is said again by the
-        next call. To be repeated within ten seconds.
+        Invocations that are `provisioned` go first to who offers most, and each counts as one less: also in
+        the numbers that are told before it is `placed`. A preference, no promise: it returns at once, and
+        what is lost is said again by the next call. To be repeated within ten seconds.
         """
 
     async def announce(self, runtimes: Sequence[str]) -> None:

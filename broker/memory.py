@@ -234,7 +234,8 @@ class MemoryConsumer:
         self._stopped = False
         self._lost = False
         self._offers: dict[tuple[str, str], int] = {}
-        self._given: deque[_Message] = deque()
+        self._unplaced: Counter[tuple[str, str]] = Counter()
+        self._given: deque[MemoryDelivery] = deque()
         self.held: dict[str, _Message] = {}
 
     @property
@@ -252,9 +253,11 @@ class MemoryConsumer:
             return []
 
     def offer(self, available: Mapping[tuple[str, str], int]) -> None:
-        self._offers.update(available)
-        for version in [version for version, count in available.items() if count < 0]:
-            del self._offers[version]
+        for version, count in available.items():
+            if count < 0:
+                self._offers.pop(version, None)
+            else:
+                self._offers[version] = count - self._unplaced[version]
 
     def offers_for(self, invocation: Invocation) -> int | None:
         """How many environments it offers for that; None where it offers none, or has no room."""
@@ -264,10 +267,16 @@ class MemoryConsumer:
 
     def give(self, message: _Message) -> None:
         """A message for this consumer alone."""
-        self._offers[message.invocation.function_name, message.invocation.version] -= 1
+        version = message.invocation.function_name, message.invocation.version
+        self._offers[version] -= 1
+        self._unplaced[version] += 1
         self.held[message.invocation.request_id] = message
-        self._given.append(message)
+        self._given.append(MemoryDelivery(self, self._broker, message, version))
         self._arrival.set()
+
+    def placed(self, version: tuple[str, str]) -> None:
+        """One of those that were given has an environment, or needs none."""
+        self._unplaced[version] -= 1
 
     @property
     def _room(self) -> int:
@@ -316,7 +325,7 @@ class MemoryConsumer:
             raise LeaseLost(f"the lease of worker {self._epoch} lapsed; others have its messages")
         taken: list[MemoryDelivery] = []
         while self._given and len(taken) < max_messages:
-            taken.append(MemoryDelivery(self, self._broker, self._given.popleft()))
+            taken.append(self._given.popleft())
         while not self._stopped and self._room > 0 and len(taken) < max_messages:
             if (message := self._broker.take()) is None:
                 break
@@ -332,6 +341,8 @@ class MemoryDelivery:
     consumer: MemoryConsumer
     broker: MemoryBroker
     message: _Message
+    offered: tuple[str, str] | None = None
+    """The version whose offer brought it, until it is placed."""
 
     @property
     def invocation(self) -> Invocation:
@@ -349,6 +360,11 @@ class MemoryDelivery:
     def losses(self) -> int:
         return self.message.losses
 
+    def placed(self) -> None:
+        if self.offered is not None:
+            self.consumer.placed(self.offered)
+            self.offered = None
+
     async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
         if not self._finish(outcome):
             return False
@@ -357,7 +373,7 @@ class MemoryDelivery:
         return True
 
     def _finish(self, outcome: Outcome | None) -> bool:
-        if self.consumer.settle(self.invocation.request_id) is None:
+        if self._settle() is None:
             return False
         if outcome is not None:
             self.broker.store(outcome)
@@ -377,13 +393,17 @@ class MemoryDelivery:
         return True
 
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
-        if self.consumer.settle(self.invocation.request_id) is None:
+        if self._settle() is None:
             return False
         self.broker.requeue(self.message, delay_seconds, charge=charge)
         return True
 
+    def _settle(self) -> _Message | None:
+        self.placed()
+        return self.consumer.settle(self.invocation.request_id)
+
     async def dead_letter(self, outcome: Outcome) -> bool:
-        if self.consumer.settle(self.invocation.request_id) is None:
+        if self._settle() is None:
             return False
         place = f"dead-letter/{self.invocation.request_id}"
         self.broker.store(msgspec.structs.replace(outcome, dead_letter=place))

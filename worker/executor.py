@@ -132,7 +132,7 @@ class Executor:
             function = await self._functions.resolve(invocation)
             if invocation.kind == "async" and (unrun := self._settlement.unrun(delivery, function.record)):
                 return Ran(of_unrun(unrun), function)
-            return await self._run_somewhere(function, invocation, received_ns, sink)
+            return await self._run_somewhere(function, delivery, received_ns, sink)
         except NotStarted as error:
             return Ran(_not_started(error, invocation), function)
         except FunctionNotFound as error:
@@ -142,12 +142,13 @@ class Executor:
             return Ran(of_platform(str(error)), function)
 
     async def _run_somewhere(
-        self, function: Function, invocation: Invocation, received_ns: int, sink: StreamedResponse | None
+        self, function: Function, delivery: Delivery, received_ns: int, sink: StreamedResponse | None
     ) -> Ran:
         while True:
             place = await self._pool.acquire(function.key, function.spec)
+            delivery.placed()
             try:
-                return await self._run_in(place, function, invocation, received_ns, sink)
+                return await self._run_in(place, function, delivery.invocation, received_ns, sink)
             except NotRun:
                 continue  # it had died unnoticed: the next one
 

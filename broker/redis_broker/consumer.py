@@ -21,6 +21,7 @@ import msgspec
 
 from broker.errors import BrokerUnavailable, LeaseLost
 from broker.invocation import Invocation, Outcome, now_ms
+from broker.redis_broker.arrivals import Arrivals
 from broker.redis_broker.batch import Batch, Group
 from broker.redis_broker.envelope import (
     Received,
@@ -44,6 +45,8 @@ _PAUSE_SECONDS = 1.0
 _OFFER_MS = 10_000
 _FETCH = b"fetch "
 """How a push begins that names a message only: class and id follow."""
+_NUMBERED = b"sent "
+"""How a push begins that an offer brought here: its number follows, then the push."""
 _LAST_ACK_SECONDS = 5.0
 """How long a consumer that closes tries to acknowledge; what is left then runs once more elsewhere."""
 
@@ -75,6 +78,7 @@ class RedisConsumer:
         self._epoch = secrets.token_hex(8)
         self._known: set[str] = set()
         self._arrived: deque[RedisDelivery] = deque()
+        self.arrivals = Arrivals()
         self._acknowledging = Batch(self._run_ack, link.flush)
         self._unacknowledged = 0
         self._all_acknowledged: asyncio.Future[None] | None = None
@@ -108,8 +112,12 @@ class RedisConsumer:
     def offer(self, available: Mapping[tuple[str, str], int]) -> None:
         if not available or self._stopped or not self._link.is_connected:
             return
-        named = ((offer_name(*version), count) for version, count in available.items())
-        arguments = [part for pair in named for part in pair]
+        arguments: list[Argument] = []
+        for version, count in available.items():
+            name = offer_name(*version)
+            arguments += name, count, self.arrivals.accounted(name)
+            if count < 0:
+                self.arrivals.forget(name)
         self._run("offer", _OFFER_MS, *arguments).add_done_callback(
             lambda done: done.cancelled() or done.exception()
         )
@@ -246,17 +254,21 @@ class RedisConsumer:
             self._wake = None
 
     def _pushed(self, body: bytes) -> None:
+        number = 0
+        if body.startswith(_NUMBERED):
+            said, _, body = body.removeprefix(_NUMBERED).partition(b" ")
+            number = int(said)
         if body.startswith(_FETCH):
             _, lane, request_id = body.split(b" ", 2)
-            self._fetch(request_id, lane)
+            self._fetch(request_id, lane, number)
             return
         try:
             received = read(body)
         except Undecodable:
             return  # the next renewal finds it held, and knows its id
-        self._accept(received)
+        self._accept(received, number)
 
-    def _fetch(self, request_id: bytes, lane: bytes) -> None:
+    def _fetch(self, request_id: bytes, lane: bytes, number: int = 0) -> None:
         """Get a message whose push carried only its id, or got lost."""
         key = request_id.decode("utf-8", "backslashreplace")
         if key in self._known:
@@ -266,13 +278,13 @@ class RedisConsumer:
         def fetched(answer: asyncio.Future[object]) -> None:
             self._known.discard(key)
             if not answer.cancelled() and answer.exception() is None and isinstance(answer.result(), bytes):
-                self._take(request_id, lane, answer.result())  # type: ignore[arg-type]
+                self._take(request_id, lane, answer.result(), number)  # type: ignore[arg-type]
 
         namespace = self._options.namespace
         home = volatile_prefix(namespace, self._link.run_id) if lane == b"sync" else namespace
         self._link.call("HGET", f"{home}:messages", request_id).add_done_callback(fetched)
 
-    def _take(self, request_id: bytes, lane: bytes, value: bytes) -> None:
+    def _take(self, request_id: bytes, lane: bytes, value: bytes, number: int) -> None:
         key = request_id.decode("utf-8", "backslashreplace")
         if key in self._known:
             return
@@ -284,14 +296,21 @@ class RedisConsumer:
             log.error("message_undecodable", extra={"message_id": key, "reason": str(error)})
             self._set_aside(request_id, lane, str(error))
             return
-        self._accept(received)
+        self._accept(received, number)
 
-    def _accept(self, received: Received) -> None:
+    def _accept(self, received: Received, number: int) -> None:
         request_id = received.invocation.request_id
         if request_id not in self._known:
             self._known.add(request_id)
-            self._arrived.append(RedisDelivery(self, received))
+            offered = self._counted(received.invocation, number) if number else ""
+            self._arrived.append(RedisDelivery(self, received, offered))
             self._notify()
+
+    def _counted(self, invocation: Invocation, number: int) -> str:
+        """The version whose offer brought the message here; it is counted as arrived."""
+        version = offer_name(invocation.function_name, invocation.version)
+        self.arrivals.arrived(version, number)
+        return version
 
     def _set_aside(self, request_id: bytes, lane: bytes, reason: str) -> None:
         """Dead-letter a message that nobody can read; should this fail, the next renewal tries again."""
@@ -333,16 +352,23 @@ class RedisConsumer:
 class RedisDelivery:
     """Implements `broker.interface.Delivery`."""
 
-    __slots__ = ("_consumer", "attempt", "deliveries", "invocation", "losses")
+    __slots__ = ("_consumer", "_offered", "attempt", "deliveries", "invocation", "losses")
 
-    def __init__(self, consumer: RedisConsumer, received: Received) -> None:
+    def __init__(self, consumer: RedisConsumer, received: Received, offered: str) -> None:
         self._consumer = consumer
+        self._offered = offered
         self.invocation = received.invocation
         self.attempt = received.attempt
         self.deliveries = received.deliveries
         self.losses = received.losses
 
+    def placed(self) -> None:
+        if self._offered:
+            self._consumer.arrivals.placed(self._offered)
+            self._offered = ""
+
     async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
+        self.placed()
         if not then:
             return await self._consumer.acknowledge(self.invocation, outcome)
         options = self._consumer.options
@@ -353,6 +379,7 @@ class RedisDelivery:
         )
 
     def ack_lazily(self, outcome: Outcome | None = None) -> None:
+        self.placed()
         self._consumer.acknowledge_soon(self.invocation, outcome)
 
     async def amend(self, invocation: Invocation) -> bool:
@@ -360,11 +387,13 @@ class RedisDelivery:
         return await self._consumer.amend(current, invocation)
 
     async def release(self, delay_seconds: float, *, charge: bool) -> bool:
+        self.placed()
         return await self._consumer.settle(
             "release", self.invocation, round(delay_seconds * 1000), int(charge)
         )
 
     async def dead_letter(self, outcome: Outcome) -> bool:
+        self.placed()
         options = self._consumer.options
         place = f"dead-letter/{self.invocation.request_id}"
         stored = _encode_outcome(msgspec.structs.replace(outcome, dead_letter=place))

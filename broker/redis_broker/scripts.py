@@ -21,6 +21,7 @@ rewrite of the file saves all keys: after a restart what it saved of the last ru
     V:messages, V:lane:sync:N, V:gate:FUNCTION, V:held:EPOCH      the same for sync invocations
     V:capacity          hash  epoch -> how many messages it may hold
     V:offers:F:VERSION  zset  epoch by how many provisioned environments of that version it has without work
+    V:sent:F:VERSION    hash  epoch -> how many messages it was sent because it offers; each says its number
     V:idle              zset  epoch with room, by time it said so; the latest is asked first
     V:lease:EPOCH       string that lapses
     V:janitor           string whose holder moves delayed messages and watches leases
@@ -68,12 +69,13 @@ local function slice(list, first, last)
   return part
 end
 
--- False where the worker does not listen. It fetches a long message itself.
-local function push(epoch, class, ids, values)
+-- False where the worker does not listen. It fetches a long message itself. A mark comes before the message.
+local function push(epoch, class, ids, values, mark)
   local to = p .. ':to:' .. epoch
   for i, id in ipairs(ids) do
     local value = values[i]
     if #value > inline_bytes then value = 'fetch ' .. class .. ' ' .. id end
+    if mark then value = mark .. value end
     if call('PUBLISH', to, value) == 0 then return false end
   end
   return true
@@ -123,12 +125,14 @@ end
 
 -- To the worker that offers most environments of the version; it may have none left, and makes one.
 local function hand_to_offering(id, value, class, wanted)
-  local offers = v .. ':offers:' .. wanted
+  local offers, sent = v .. ':offers:' .. wanted, v .. ':sent:' .. wanted
   while true do
     local epoch = call('ZREVRANGE', offers, 0, 0)[1]
     if not epoch then return false end
     local left = room_of(epoch)
-    if left > 0 and push(epoch, class, {id}, {value}) then
+    writing('sync')
+    local mark = left > 0 and 'sent ' .. call('HINCRBY', sent, epoch, 1) .. ' '
+    if mark and push(epoch, class, {id}, {value}, mark) then
       writing(class)
       call('SADD', home(class) .. ':held:' .. epoch, id)
       writing('sync')
@@ -137,8 +141,8 @@ local function hand_to_offering(id, value, class, wanted)
       if epoch == asked then asked = false end
       return true
     end
-    writing('sync')
     call('ZREM', offers, epoch)
+    call('HDEL', sent, epoch)
   end
 end
 
@@ -428,16 +432,24 @@ return held
 """
 
 _OFFER = """
--- ARGV: epoch, how long the offers hold (ms), then version and environments without work of each; below 0: no
--- offer any more
+-- ARGV: epoch, how long the offers hold (ms), then for each version its name, environments without work (or
+-- below 0: no offer any more), and of how many that it was sent this number knows: the others take one each.
 writing('sync')
-for i = 3, #ARGV, 2 do
-  local offers = v .. ':offers:' .. ARGV[i]
-  if tonumber(ARGV[i + 1]) < 0 then
+for i = 3, #ARGV, 3 do
+  local offers, sent = v .. ':offers:' .. ARGV[i], v .. ':sent:' .. ARGV[i]
+  local available, accounted = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  if available < 0 then
     call('ZREM', offers, ARGV[1])
+    call('HDEL', sent, ARGV[1])
   else
-    call('ZADD', offers, ARGV[i + 1], ARGV[1])
+    local number = tonumber(call('HGET', sent, ARGV[1]) or 0)
+    if number < accounted then  -- it had lapsed with the offers
+      call('HSET', sent, ARGV[1], accounted)
+      number = accounted
+    end
+    call('ZADD', offers, available - (number - accounted), ARGV[1])
     call('PEXPIRE', offers, ARGV[2])
+    call('PEXPIRE', sent, ARGV[2])
   end
 end
 return 1

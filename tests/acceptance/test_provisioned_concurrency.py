@@ -92,12 +92,11 @@ def test_the_first_call_finds_an_initialized_environment(system: LiveSystem, fun
 def test_calls_beyond_it_spill_over_to_environments_on_demand(system: LiveSystem, function: str) -> None:
     put(system, function, "live", 4)
 
-    # Calls of one moment may meet at one worker while another has room: seldom, but not never.
-    for _ in attempts("four calls in four provisioned environments"):
+    for _ in range(3):
         answers = call_together(system, function, 4)
-        if [initialized for initialized, _, _ in answers] == [PROVISIONED] * 4:
-            break
-    assert len({stream for _, stream, _ in answers}) == 4
+        assert [initialized for initialized, _, _ in answers] == [PROVISIONED] * 4
+        assert len({stream for _, stream, _ in answers}) == 4
+    # Where starting one takes longer than a run, the fifth call takes one that is free again.
     for _ in attempts("one call too many, on demand"):
         answers = call_together(system, function, 5)
         if sorted(initialized for initialized, _, _ in answers) == [ON_DEMAND] + [PROVISIONED] * 4:

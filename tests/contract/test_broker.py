@@ -907,3 +907,55 @@ async def test_who_offers_no_more_is_asked_no_more(broker: Broker) -> None:
     assert await functions_held(offering, 2) == ["f", "f"]
     for consumer in (former, offering):
         await consumer.close()
+
+
+async def test_what_is_under_way_is_not_offered_again_by_a_worker_that_does_not_know_of_it(
+    broker: Broker,
+) -> None:
+    first, second = await broker.consumer(capacity=8), await broker.consumer(capacity=8)
+    second.offer({("f", "$LATEST"): 1})
+    for _ in range(3):
+        first.offer({("f", "$LATEST"): 2})
+        await broker.publish(provisioned())
+    received = await take(first, 2)
+    assert await functions_held(second, 1) == ["f"]
+
+    second.offer({("f", "$LATEST"): 2})
+    received[0].placed()
+    received[0].placed()
+    first.offer({("f", "$LATEST"): 1})  # knows of one; the other has not looked for an environment yet
+    await broker.publish(provisioned())
+    assert await functions_held(second, 1) == ["f"]
+    for consumer in (first, second):
+        await consumer.close()
+
+
+async def test_an_environment_that_is_free_again_is_offered_again(broker: Broker) -> None:
+    first, second = await broker.consumer(capacity=8), await broker.consumer(capacity=8)
+    second.offer({("f", "$LATEST"): 0})
+    for _ in range(3):
+        first.offer({("f", "$LATEST"): 1})
+        await broker.publish(provisioned())
+        (delivery,) = await take(first, 1)
+        delivery.placed()
+        await delivery.ack()
+    for consumer in (first, second):
+        await consumer.close()
+
+
+async def test_a_version_that_is_offered_anew_is_counted_anew(broker: Broker) -> None:
+    first, second = await broker.consumer(capacity=8), await broker.consumer(capacity=8)
+    first.offer({("f", "$LATEST"): 2})
+    await broker.publish(provisioned())
+    (delivery,) = await take(first, 1)
+    first.offer({("f", "$LATEST"): -1})
+    await delivery.ack()
+    first.offer({("f", "$LATEST"): 2})
+    second.offer({("f", "$LATEST"): 1})
+    await broker.publish(provisioned())
+    assert await functions_held(first, 1) == ["f"]
+    first.offer({("f", "$LATEST"): 1})
+    await broker.publish(provisioned())
+    assert await functions_held(second, 1) == ["f"]
+    for consumer in (first, second):
+        await consumer.close()

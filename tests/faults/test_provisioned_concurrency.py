@@ -72,12 +72,7 @@ def test_what_a_killed_worker_held_is_initialised_elsewhere(
     recovered_seconds = time.monotonic() - killed_at
 
     callers = Callers(system)
-
-    def all_provisioned() -> bool:
-        waiting = [callers.call({"seconds": 0.5}, function=f"{FUNCTION}:1") for _ in range(COUNT)]
-        return [call.result().result for call in waiting] == ["provisioned-concurrency"] * COUNT
-
-    # Calls of one moment may meet at one worker while another has room: seldom, but not never.
-    eventually("calls that find what is provisioned", all_provisioned)
+    waiting = [callers.call({"seconds": 0.5}, function=f"{FUNCTION}:1") for _ in range(COUNT)]
+    assert [call.result().result for call in waiting] == ["provisioned-concurrency"] * COUNT
     callers.close()
     report(recovered_seconds=round(recovered_seconds, 1))

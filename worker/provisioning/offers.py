@@ -15,7 +15,8 @@ Offer = Callable[[Mapping[tuple[str, str], int]], None]
 WITHDRAWN = -1
 
 TOGETHER_SECONDS = 0.002
-"""Changes within this are told in one word; meanwhile the broker counts by itself."""
+"""Changes within this are told in one word: the broker counts what it sends by itself. An environment that is
+free again is told at once, before the caller has his reply: the call that he then makes must find it."""
 
 
 class Offers:
@@ -23,8 +24,10 @@ class Offers:
 
     def __init__(self, offer: Offer) -> None:
         self._offer = offer
-        self._changed: dict[tuple[str, str], Provision | None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._noted: dict[tuple[str, str], int] = {}
+        self._changed: set[tuple[str, str]] = set()
+        self._timer: asyncio.Handle | None = None
+        self._soon = False
 
     def follow(self, demand: Demand, provision: Provision) -> None:
         """Say what there is now, and from now on whenever it changes. To be called again now and then."""
@@ -39,16 +42,24 @@ class Offers:
             self._note((demand.function_name, demand.config.version), None)
 
     def _note(self, version: tuple[str, str], provision: Provision | None) -> None:
-        self._changed[version] = provision
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TOGETHER_SECONDS, self._tell)
+        before, now = self._noted.get(version, 0), WITHDRAWN if provision is None else provision.offered
+        self._noted[version] = now
+        self._changed.add(version)
+        self._tell_later(soon=now > before)
+
+    def _tell_later(self, *, soon: bool) -> None:
+        if self._timer is not None:
+            if self._soon or not soon:
+                return
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._soon = soon
+        self._timer = loop.call_soon(self._tell) if soon else loop.call_later(TOGETHER_SECONDS, self._tell)
 
     def _tell(self) -> None:
         self._timer = None
-        changed, self._changed = self._changed, {}
-        self._offer(
-            {
-                version: WITHDRAWN if provision is None else provision.offered
-                for version, provision in changed.items()
-            }
-        )
+        changed, self._changed = self._changed, set()
+        self._offer({version: self._noted[version] for version in changed})
+        for version in changed:
+            if self._noted[version] == WITHDRAWN:
+                del self._noted[version]
