@@ -17,11 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from broker.implied_directories import MOST_DEPTH, ImpliedDirectories
+
 MOST_ZIPPED_BYTES = 52_428_800
 """For a package that comes within a request."""
 MOST_UNZIPPED_BYTES = 262_144_000
 MOST_ENTRIES = 65_535
-"""What a zip can hold without ZIP64; the largest node_modules trees have some ten thousand files."""
+"""What a zip can hold without ZIP64, and of files and directories together that it may make; the largest
+node_modules trees have some ten thousand files."""
 MOST_INFLATION = 200
 """Code shrinks to a third or a tenth, logs to a fiftieth; deflate can reach 1032."""
 FREELY_INFLATED_BYTES = 16 * 1024 * 1024
@@ -122,6 +125,20 @@ class _Budget:
             )
 
 
+class _Count:
+    """Of files and directories, those included that entries make on the way."""
+
+    def __init__(self, entries: int) -> None:
+        self._count = entries
+
+    def one_more(self) -> None:
+        self._count += 1
+        if self._count > MOST_ENTRIES:
+            raise InvalidPackage(
+                f"{_CANNOT_UNZIP} (It makes more than {MOST_ENTRIES} files and directories.)"
+            )
+
+
 class _Source(io.BytesIO):
     """Gives up before zipfile makes objects of a directory with millions of entries.
 
@@ -181,15 +198,16 @@ def _parts(info: zipfile.ZipInfo) -> tuple[str, ...]:
     sizes = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
     if sum(sizes) + len(sizes) > MOST_PATH_BYTES or max(sizes, default=0) > MOST_NAME_BYTES:
         raise _refusal(info, "has too long a name")
+    if len(parts) > MOST_DEPTH:
+        raise _refusal(info, f"is more than {MOST_DEPTH} directories deep")
     return parts
 
 
 def _refuse_collisions(entries: list[_Entry]) -> None:
     files: set[tuple[str, ...]] = set()
-    directories: set[tuple[str, ...]] = {()}
+    directories = ImpliedDirectories(_Count(len(entries)).one_more)
     for entry in entries:
-        ends_at = len(entry.parts) + 1 if entry.is_directory else len(entry.parts)
-        directories.update(entry.parts[:depth] for depth in range(ends_at))
+        directories.enter(entry.parts, is_directory=entry.is_directory)
         if not entry.is_directory:
             if entry.parts in files:
                 raise _refusal(entry.info, "is there twice")

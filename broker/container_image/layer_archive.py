@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import IO, Literal, Protocol
 
 from broker.container_image.errors import ImageRefused
+from broker.implied_directories import MOST_DEPTH
 
 MOST_IMAGE_BYTES = 10 << 30
 """AWS's limit for all layers together, uncompressed."""
@@ -190,7 +191,14 @@ def path_parts(name: str) -> tuple[str, ...]:
     sizes = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
     if sum(sizes) + len(sizes) > MOST_PATH_BYTES or max(sizes, default=0) > MOST_NAME_BYTES:
         raise ImageRefused(f"a layer has an entry with too long a name: {name[:100]!r}")
+    if len(parts) > MOST_DEPTH:
+        raise too_deep()
     return parts
+
+
+def too_deep() -> ImageRefused:
+    """What to raise for a path of more than MOST_DEPTH parts."""
+    return ImageRefused(f"a layer has directories more than {MOST_DEPTH} deep")
 
 
 def _link(target: str) -> str:

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import IO
 
 from broker.container_image.errors import ImageRefused
-from broker.container_image.layer_archive import Budget, Entry, entries, path_parts, uncompressed
+from broker.container_image.layer_archive import (
+    Budget,
+    Entry,
+    entries,
+    path_parts,
+    too_deep,
+    uncompressed,
+)
+from broker.implied_directories import MOST_DEPTH
 
 MOUNT_POINTS = ("dev", "proc", "sys", "tmp", "etc")
 """Directories that the sandbox mounts something on, or into."""
@@ -23,9 +31,6 @@ MOUNTED_FILES = ("resolv.conf", "hosts", "hostname")
 """In /etc."""
 MOST_LINKS = 40
 """What the kernel follows in one path."""
-
-MOST_DEPTH = 200
-"""Of directories in one another; what removes or walks through them may be recursive."""
 
 Parts = tuple[str, ...]
 
@@ -137,7 +142,7 @@ class _Application:
                 resolved = []
             left += [step for step in reversed(target.split("/")) if step not in ("", ".")]
         if len(resolved) > MOST_DEPTH:
-            raise ImageRefused(f"a layer has directories more than {MOST_DEPTH} deep")
+            raise too_deep()
         return tuple(resolved)
 
     def _empty(self, parts: Parts) -> None:

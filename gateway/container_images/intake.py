@@ -12,6 +12,7 @@ from typing import IO, Protocol
 
 from broker.container_image.errors import ImageRefused
 from broker.container_image.layer_archive import Budget, Reader, entries, uncompressed
+from broker.implied_directories import ImpliedDirectories
 from broker.registry.model import Image
 from gateway.container_images.docker_archive import find_in_archive
 from gateway.container_images.found_image import FoundImage, LayerSource, check_run
@@ -51,7 +52,7 @@ class ImageIntake:
         try:
             found = stack.enter_context(self._found(reference, architecture))
             check_run(found.settings.run)
-            check_layers(found.layers)
+            check_layers(found.layers, Budget())
         except OSError as error:
             raise ImageRefused(f"{reference.path} cannot be read: {error}") from error
         return found
@@ -67,10 +68,9 @@ class ImageIntake:
             yield find(files, reference, architecture)
 
 
-def check_layers(layers: Sequence[LayerSource]) -> None:
+def check_layers(layers: Sequence[LayerSource], budget: Budget) -> None:
     """Read every layer to its end. Raises ImageRefused where one is not what its digests say, is no sound
     archive, or where all together are too large."""
-    budget = Budget()
     for layer in layers:
         with layer.open() as file:
             actual = digest_of(file)
@@ -78,13 +78,19 @@ def check_layers(layers: Sequence[LayerSource]) -> None:
                 raise ImageRefused(f"layer sha256:{layer.digest} is damaged: its digest is sha256:{actual}")
             file.seek(0)
             tar = _Hashed(uncompressed(file))
-            for _ in entries(tar, budget):
-                pass
+            _check_entries(tar, budget)
         if layer.tar_digest and tar.digest != layer.tar_digest:
             raise ImageRefused(
                 f"layer sha256:{layer.digest} holds another archive (sha256:{tar.digest}) than the image's"
                 f" configuration names (sha256:{layer.tar_digest})"
             )
+
+
+def _check_entries(tar: Reader, budget: Budget) -> None:
+    directories = ImpliedDirectories(budget.count_entry)
+    for entry in entries(tar, budget):
+        if entry.kind not in ("whiteout", "opaque"):
+            directories.enter(entry.parts, is_directory=entry.kind == "directory")
 
 
 class _Hashed:

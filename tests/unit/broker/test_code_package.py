@@ -175,6 +175,30 @@ def test_too_many_entries_are_refused(target: Path) -> None:
     assert_refused(package, target, "more than 65535 entries")
 
 
+def test_directories_that_paths_imply_are_counted(target: Path) -> None:
+    deep = "/".join("d" * 198)
+    package = of(*(f"{number}/{deep}/f" for number in range(code_package.MOST_ENTRIES // 200 + 1)))
+    assert len(package) < 500_000
+    assert_refused(package, target, "makes more than 65535 files and directories")
+
+
+def test_directories_that_are_named_or_shared_are_counted_once(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = of("a/", "a/b/x", "a/b/y", "a/b/")
+    monkeypatch.setattr(code_package, "MOST_ENTRIES", 5)  # four entries, and b before it is named
+    code_package.unpack(package, target)
+    monkeypatch.setattr(code_package, "MOST_ENTRIES", 4)
+    with pytest.raises(InvalidPackage, match="makes more than 4 files and directories"):
+        code_package.validate(package)
+
+
+def test_directories_are_only_so_deep(target: Path) -> None:
+    code_package.unpack(of("/".join("d" * 199) + "/f"), target)
+    with pytest.raises(InvalidPackage, match="more than 200 directories deep"):
+        code_package.validate(of("/".join("d" * 200) + "/f"))
+
+
 def test_a_package_that_admits_to_be_too_large_is_refused(target: Path) -> None:
     def fill(archive: zipfile.ZipFile) -> None:
         for number in range(2):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import IO
@@ -13,11 +14,13 @@ import pytest
 
 from broker.code_store import CodeStore
 from broker.container_image.errors import ImageRefused
+from broker.container_image.layer_archive import Budget
 from broker.settings import Settings
+from gateway.container_images.found_image import LayerSource
 from gateway.container_images.image_files import opened
 from gateway.container_images.image_uri import parse
-from gateway.container_images.intake import ImageIntake
-from tests.container_images import LayoutBuilder, Member, layer, packed, saved
+from gateway.container_images.intake import ImageIntake, check_layers
+from tests.container_images import LayoutBuilder, Member, directory, layer, packed, saved
 
 RUN = {"Entrypoint": ["/app"], "Cmd": ["serve"], "Env": ["A=1", "B=x=y"], "WorkingDir": "/srv"}
 LAYERS = (layer(Member("app", b"1", 0o755)), layer(Member("data", b"2")))
@@ -242,3 +245,27 @@ def test_images_come_only_from_where_the_operator_says(tmp_path: Path) -> None:
         parse(f"oci:{allowed}/missing", [allowed])
     with pytest.raises(ImageRefused, match="--image-directory"):
         parse(f"oci:{allowed}", [])
+
+
+def source(content: bytes) -> LayerSource:
+    return LayerSource(hashlib.sha256(content).hexdigest(), lambda: io.BytesIO(content))
+
+
+def test_directories_that_a_layer_makes_on_the_way_count_as_its_entries_do() -> None:
+    deep = "/".join("d" * 150)
+    crafted = layer(*(Member(f"{number}/{deep}/file") for number in range(10)))
+    check_layers([source(crafted)], Budget(most_entries=1520))
+    with pytest.raises(ImageRefused, match="more than 1519 files"):
+        check_layers([source(crafted)], Budget(most_entries=1519))
+
+
+def test_directories_that_a_layer_names_count_once_and_removals_make_none() -> None:
+    fair = layer(directory("a"), directory("a/b"), Member("a/b/c"), Member("a/b/d"), Member("x/y/.wh.z"))
+    check_layers([source(fair)], Budget(most_entries=5))
+
+
+async def test_a_layer_with_directories_too_deep_for_a_worker_is_refused(
+    intake: ImageIntake, layout: LayoutBuilder
+) -> None:
+    layout.add((layer(Member("/".join("d" * 201))),), tag="deep")
+    assert "more than 200 deep" in await refusal(intake, f"oci:{layout.path}:deep")
