@@ -943,6 +943,22 @@ async def test_an_environment_that_is_free_again_is_offered_again(broker: Broker
         await consumer.close()
 
 
+async def test_a_large_message_for_who_offers_is_counted_as_all_are(broker: Broker) -> None:
+    first, second = await broker.consumer(capacity=8), await broker.consumer(capacity=8)
+    second.offer({("f", "$LATEST"): 0})
+    first.offer({("f", "$LATEST"): 1})
+    large = msgspec.structs.replace(provisioned(), payload=b"x" * 1_000_000)
+    await broker.publish(large)
+    (delivery,) = await take(first, 1)
+    assert delivery.invocation == large
+    first.offer({("f", "$LATEST"): 1})
+    second.offer({("f", "$LATEST"): 1})
+    await broker.publish(provisioned())
+    assert await functions_held(second, 1) == ["f"]
+    for consumer in (first, second):
+        await consumer.close()
+
+
 async def test_a_version_that_is_offered_anew_is_counted_anew(broker: Broker) -> None:
     first, second = await broker.consumer(capacity=8), await broker.consumer(capacity=8)
     first.offer({("f", "$LATEST"): 2})
