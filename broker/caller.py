@@ -7,7 +7,6 @@ event behind (`send`). Both find the function, draw the version behind an alias 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from functools import partial
@@ -15,10 +14,9 @@ from typing import Literal
 
 import msgspec
 
+from broker.awaited_replies import QUEUE_PATIENCE_SECONDS, finish, refuse, withdraw
 from broker.call_spans import CallSpans
 from broker.errors import (
-    BrokerError,
-    BrokerUnavailable,
     CallFailed,
     CallLost,
     FunctionNotReady,
@@ -35,9 +33,6 @@ from broker.settings import Settings
 from broker.tracing import Tracing, new_trace_header, trace_header_of
 
 log = logging.getLogger(__name__)
-
-QUEUE_PATIENCE_SECONDS = 60.0
-"""How long a caller waits beyond the function's own time: for a slot and for its environment's start."""
 
 _MOST_EVENT_AGE_MS = 6 * 3600 * 1000
 
@@ -174,13 +169,13 @@ class Caller:
 
     async def _wait(self, invocation: Invocation, patience_seconds: float) -> Reply:
         waiting: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._inbox.expect(invocation.request_id, partial(_finish, waiting))
+        self._inbox.expect(invocation.request_id, partial(finish, waiting))
         try:
-            self._broker.submit(invocation, partial(_refuse, waiting))
+            self._broker.submit(invocation, partial(refuse, waiting))
             async with asyncio.timeout(patience_seconds):
                 reply = await waiting
         except (TimeoutError, asyncio.CancelledError) as error:
-            await self._withdraw(invocation)
+            await withdraw(self._broker, invocation)
             if isinstance(error, TimeoutError):
                 _log_loss(invocation, patience_seconds)
                 raise CallLost(
@@ -194,21 +189,7 @@ class Caller:
             raise CallFailed(reply.payload.decode("utf-8", "replace"))
         return reply
 
-    async def _withdraw(self, invocation: Invocation) -> None:
-        with contextlib.suppress(BrokerUnavailable):
-            await asyncio.shield(self._broker.withdraw(invocation))
-
 
 def _log_loss(invocation: Invocation, patience_seconds: float) -> None:
     names = {"function": invocation.function_name, "request_id": invocation.request_id}
     log.warning("call_lost", extra={**names, "patience_seconds": patience_seconds})
-
-
-def _finish(waiting: asyncio.Future[Reply], reply: Reply) -> None:
-    if not waiting.done():
-        waiting.set_result(reply)
-
-
-def _refuse(waiting: asyncio.Future[Reply], error: BrokerError) -> None:
-    if not waiting.done():
-        waiting.set_exception(error)

@@ -6,7 +6,6 @@ Invoke, streamed Invoke and function URLs share this; each reads its own request
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +13,8 @@ from functools import partial
 
 import msgspec
 
-from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound
+from broker.awaited_replies import QUEUE_PATIENCE_SECONDS, finish, refuse, withdraw
+from broker.errors import FunctionNotFound
 from broker.interface import Broker, IncomingStream, ReplyInbox
 from broker.invocation import Invocation, Reply, now_ms
 from broker.lineage import is_recursive
@@ -27,8 +27,6 @@ from gateway.invoke_watch import CallWatch
 from gateway.lambda_api.errors import conflict, recursive_invocation
 from gateway.lambda_api.qualifiers import FunctionNames
 
-QUEUE_PATIENCE_SECONDS = 60.0
-"""How long a caller waits beyond the function's own time: for a slot and for its environment's start."""
 _MOST_EVENT_AGE_MS = 6 * 3600 * 1000
 
 Gone = Callable[[], Awaitable[None]]
@@ -127,13 +125,13 @@ class FunctionCalls:
     async def call(self, invocation: Invocation, patience_seconds: float, gone: Gone) -> Reply:
         """Publish and wait for the reply. Raises ApiError, CallerGone, Throttled, BrokerUnavailable."""
         waiting: asyncio.Future[Reply] = self._loop.create_future()
-        self._inbox.expect(invocation.request_id, partial(_finish, waiting))
+        self._inbox.expect(invocation.request_id, partial(finish, waiting))
         self._watch.begin(waiting, gone, patience_seconds)
         try:
-            self._broker.submit(invocation, partial(_refuse, waiting))
+            self._broker.submit(invocation, partial(refuse, waiting))
             reply = await waiting
         except (CallerGone, TimeoutError, asyncio.CancelledError) as error:
-            await self._withdraw(invocation)
+            await withdraw(self._broker, invocation)
             if isinstance(error, TimeoutError):
                 raise unanswered(patience_seconds) from None
             raise
@@ -155,15 +153,10 @@ class FunctionCalls:
             await self._broker.publish(invocation)
             yield stream
         except (TimeoutError, asyncio.CancelledError):
-            await self._withdraw(invocation)
+            await withdraw(self._broker, invocation)
             raise
         finally:
             stream.close()
-
-    async def _withdraw(self, invocation: Invocation) -> None:
-        """Free what a caller held that no longer waits; a run that has begun goes on, as on Lambda."""
-        with contextlib.suppress(BrokerUnavailable):
-            await asyncio.shield(self._broker.withdraw(invocation))
 
 
 def unanswered(patience_seconds: float) -> ApiError:
@@ -176,16 +169,6 @@ def platform_failed(reply: Reply) -> ApiError:
     """The worker, not the function, failed."""
     text = reply.payload.decode("utf-8", "replace")
     return ApiError("ServiceException", 500, text, message_member="Message", fault="Service")
-
-
-def _finish(waiting: asyncio.Future[Reply], reply: Reply) -> None:
-    if not waiting.done():
-        waiting.set_result(reply)
-
-
-def _refuse(waiting: asyncio.Future[Reply], error: BrokerError) -> None:
-    if not waiting.done():
-        waiting.set_exception(error)
 
 
 def _not_ready(arn: str, config: FunctionConfig) -> ApiError:
