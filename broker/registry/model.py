@@ -186,11 +186,15 @@ class ProvisionedConcurrency(msgspec.Struct, frozen=True):
     """New with every request."""
 
 
-class Policy(msgspec.Struct, frozen=True):
+class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     """Resource policy of a function, version or alias: statements as plain JSON objects, by Sid."""
 
     revision_id: str
     statements: dict[str, msgspec.Raw]
+    id: str = "default"
+    """Empty for a document without one."""
+    version: str = "2012-10-17"
+    """Of the policy language."""
 
 
 class FunctionRecord(msgspec.Struct, frozen=True, omit_defaults=True):

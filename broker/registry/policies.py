@@ -85,6 +85,27 @@ def remove_statement(
     return _revised(replace(record, policies=policies), qualifier, revision_id)
 
 
+def set_policy(
+    record: FunctionRecord, qualifier: str, policy: Policy, *, expected_revision: str | None
+) -> FunctionRecord:
+    """With that policy instead of what was there. Raises QualifierNotFound, Conflict, PolicyTooLong."""
+    check_qualifier(record, qualifier)
+    check_revision(revision_of(record, qualifier), expected_revision)
+    policies = {**record.policies, qualifier: _checked(policy)}
+    return _revised(replace(record, policies=policies), qualifier, policy.revision_id)
+
+
+def delete_policy(
+    record: FunctionRecord, qualifier: str, *, revision_id: str, expected_revision: str | None
+) -> FunctionRecord:
+    """Without a policy. Raises QualifierNotFound, NoPolicy, Conflict."""
+    check_qualifier(record, qualifier)
+    policy_of(record, qualifier)
+    check_revision(revision_of(record, qualifier), expected_revision)
+    policies = {key: value for key, value in record.policies.items() if key != qualifier}
+    return _revised(replace(record, policies=policies), qualifier, revision_id)
+
+
 def with_statement(
     policy: Policy | None, statement_id: str, statement: msgspec.Raw, revision_id: str
 ) -> Policy:
@@ -92,11 +113,12 @@ def with_statement(
     statements = policy.statements if policy else {}
     if statement_id in statements:
         raise StatementExists(statement_id)
-    changed = Policy(revision_id=revision_id, statements={**statements, statement_id: statement})
-    size_bytes = len(document(changed))
-    if size_bytes > MAXIMUM_POLICY_BYTES:
-        raise PolicyTooLong(size_bytes)
-    return changed
+    changed = replace(
+        policy or Policy(revision_id, {}),
+        revision_id=revision_id,
+        statements={**statements, statement_id: statement},
+    )
+    return _checked(changed)
 
 
 def without_statement(policy: Policy, statement_id: str, revision_id: str) -> Policy | None:
@@ -104,7 +126,7 @@ def without_statement(policy: Policy, statement_id: str, revision_id: str) -> Po
     if statement_id not in policy.statements:
         raise StatementNotFound(statement_id)
     left = {sid: statement for sid, statement in policy.statements.items() if sid != statement_id}
-    return Policy(revision_id=revision_id, statements=left) if left else None
+    return replace(policy, revision_id=revision_id, statements=left) if left else None
 
 
 def policy_of(record: FunctionRecord, qualifier: str) -> Policy:
@@ -117,8 +139,9 @@ def policy_of(record: FunctionRecord, qualifier: str) -> Policy:
 
 def document(policy: Policy) -> str:
     """The policy as JSON text, as the API shows it."""
-    statements = list(policy.statements.values())
-    return msgspec.json.encode({"Version": "2012-10-17", "Id": "default", "Statement": statements}).decode()
+    statements = {"Statement": list(policy.statements.values())}
+    named = {"Id": policy.id} if policy.id else {}
+    return msgspec.json.encode({"Version": policy.version, **named, **statements}).decode()
 
 
 def revision_of(record: FunctionRecord, qualifier: str) -> str:
@@ -127,6 +150,13 @@ def revision_of(record: FunctionRecord, qualifier: str) -> str:
         return record.aliases[qualifier].revision_id
     config = record.version(qualifier)
     return config.revision_id if config else ""
+
+
+def _checked(policy: Policy) -> Policy:
+    size_bytes = len(document(policy))
+    if size_bytes > MAXIMUM_POLICY_BYTES:
+        raise PolicyTooLong(size_bytes)
+    return policy
 
 
 def _revised(record: FunctionRecord, qualifier: str, revision_id: str) -> FunctionRecord:

@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
@@ -34,13 +35,26 @@ def is_public(record: FunctionRecord, qualifier: str) -> bool:
 @lru_cache(maxsize=4096)
 def _opens(statement_json: bytes) -> bool:
     statement = msgspec.json.decode(statement_json)
-    principal = statement.get("Principal")
     return (
         statement.get("Effect") == "Allow"
-        and principal in ("*", {"AWS": "*"})
-        and statement.get("Action") in (ACTION, "lambda:*", "*")
+        and _is_everybody(statement.get("Principal"))
+        and any(_matches(ACTION, pattern) for pattern in _listed(statement.get("Action", [])))
         and _holds(statement.get("Condition", {}))
     )
+
+
+def _is_everybody(principal: Any) -> bool:
+    return principal == "*" or (isinstance(principal, dict) and "*" in _listed(principal.get("AWS", [])))
+
+
+def _matches(action: str, pattern: str) -> bool:
+    """As policies compare actions: in any case, with `*` and `?`."""
+    return fnmatchcase(action.lower(), pattern.lower().replace("[", "[[]"))
+
+
+def _listed(value: Any) -> list[Any]:
+    """Policies may write one value without its list."""
+    return value if isinstance(value, list) else [value]
 
 
 def _holds(condition: dict[str, Any]) -> bool:

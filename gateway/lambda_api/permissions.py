@@ -26,7 +26,7 @@ _ACCOUNT = re.compile(r"\d{12}")
 
 
 async def add_permission(context: Context, request: Request) -> Result:
-    name, qualifier = _named(context, request)
+    name, qualifier = named_resource(context, request)
     statement = json.dumps(_statement(context.names.arn(name, _resource_qualifier(qualifier)), request))
     sid, revision = request["StatementId"], new_revision()
 
@@ -46,7 +46,7 @@ async def add_permission(context: Context, request: Request) -> Result:
 
 
 async def remove_permission(context: Context, request: Request) -> Result:
-    name, qualifier = _named(context, request)
+    name, qualifier = named_resource(context, request)
     sid, revision = request["StatementId"], new_revision()
 
     def change(record: FunctionRecord) -> FunctionRecord:
@@ -60,7 +60,7 @@ async def remove_permission(context: Context, request: Request) -> Result:
 
 
 async def get_policy(context: Context, request: Request) -> Result:
-    name, qualifier = _named(context, request)
+    name, qualifier = named_resource(context, request)
     record = await context.registry.get(name)
     try:
         policy = policies.policy_of(record, qualifier)
@@ -95,7 +95,8 @@ def _resource_qualifier(qualifier: str) -> str:
     return "" if qualifier == LATEST else qualifier
 
 
-def _named(context: Context, request: Request) -> tuple[str, str]:
+def named_resource(context: Context, request: Request) -> tuple[str, str]:
+    """Name and qualifier (`$LATEST`: the function itself) of what a policy belongs to. Raises ApiError."""
     name, qualifier = named_function(context, request)
     if qualifier == LATEST:
         raise invalid_parameter("We currently do not support adding policies for $LATEST.")

@@ -28,6 +28,19 @@ def test_the_statement_that_aws_documents_opens_it() -> None:
     assert is_public(function(OPEN), "$LATEST")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Principal": {"AWS": ["arn:aws:iam::123456789012:root", "*"]}},
+        {"Action": ["lambda:InvokeFunction", "lambda:invokefunctionurl"]},
+        {"Action": "lambda:Invoke*"},
+        {"Action": "*"},
+    ],
+)
+def test_lists_and_wildcards_open_it_too(change: dict[str, Any]) -> None:
+    assert is_public(function({**OPEN, **change}), "$LATEST")
+
+
 def test_one_statement_among_others_is_enough() -> None:
     other = {**OPEN, "Principal": {"Service": "s3.amazonaws.com"}}
     assert is_public(function(other, OPEN), "$LATEST")
@@ -44,6 +57,8 @@ def test_the_policy_of_another_qualifier_does_not_count() -> None:
         {"Effect": "Deny"},
         {"Principal": {"AWS": "arn:aws:iam::123456789012:root"}},
         {"Action": "lambda:InvokeFunction"},
+        {"Action": ["lambda:InvokeFunction", "lambda:Get*"]},
+        {"Action": "lambda:[I]nvokeFunctionUrl"},
         {"Condition": {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}}},
         {"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}},
         {"Condition": {"ArnLike": {"AWS:SourceArn": "arn:aws:s3:::b"}}},
