@@ -30,6 +30,7 @@ PATIENCE = 20
 DEFAULT_TESTS = (
     "tests/contract/test_sandbox_levels.py",
     "tests/contract/test_sandbox_limits.py",
+    "tests/contract/test_ephemeral_storage.py",
     "-k",
     "(L3 or L2) and not bootstrap",
 )

@@ -41,29 +41,23 @@ async def told(tried: Tried, action: str, argument: Any = None) -> Any:
 
 
 async def test_a_small_function_keeps_much_in_its_storage_and_reads_it_again(bench: Workbench) -> None:
-    tried = await started(bench)
-
-    assert await told(tried, "write", 160) == [160, ""]
+    tried = await started(bench, written=300)
+    assert await told(tried, "write_more", 5) == [5, ""]
     tried.environment.freeze()
-    assert await told(tried, "read", 160)
 
-    result = await tried.run(b'["read", 1]')
+    result = await tried.run(b'["read", 20]', seconds=60)
+
+    assert result.outcome == Succeeded(b"true")
     assert 5 <= result.max_memory_used_mb <= 60
 
 
-async def test_what_init_writes_as_fast_as_it_can_is_no_memory_either(bench: Workbench) -> None:
-    tried = await started(bench, written=400)
-
-    assert await told(tried, "read", 20)
-
-
 async def test_full_storage_says_so_though_it_is_larger_than_the_memory(bench: Workbench) -> None:
-    tried = await started(bench, written=STORAGE_MB - 10)
+    tried = await started(bench, written=STORAGE_MB - 5)
 
-    written, error = await told(tried, "write_more", 20)
+    written, error = await told(tried, "write_more", 10)
 
     assert error == "ENOSPC"
-    assert 8 <= written <= 10
+    assert 3 <= written <= 5
     assert tried.environment.state is State.IDLE
 
 
@@ -89,8 +83,7 @@ async def test_children_that_hog_memory_are_killed_though_storage_is_in_use(benc
 async def test_files_without_a_name_count_as_storage_as_long_as_they_are_open(bench: Workbench) -> None:
     tried = await started(bench)
 
-    assert await told(tried, "make_temporary_file", 160) == 160 << 20
-    assert await told(tried, "make_temporary_file", 160) == 160 << 20
+    assert await told(tried, "make_temporary_file", 140) == 140 << 20
 
 
 async def test_once_storage_is_empty_the_kernel_holds_the_function_to_its_memory_again(
@@ -98,14 +91,14 @@ async def test_once_storage_is_empty_the_kernel_holds_the_function_to_its_memory
 ) -> None:
     tried = await started(bench)
     assert kernels_limit_mb(tried) == MEMORY_MB
-    await told(tried, "write", 10)
-    assert kernels_limit_mb(tried) >= MEMORY_MB + STORAGE_MB
 
-    await told(tried, "clear")
-    while kernels_limit_mb(tried) > MEMORY_MB:
-        await told(tried, "wait")
+    for _ in range(2):
+        await told(tried, "write", 2)
+        assert kernels_limit_mb(tried) >= MEMORY_MB + STORAGE_MB
 
-    assert await told(tried, "write", 160) == [160, ""]
+        await told(tried, "clear")
+        while kernels_limit_mb(tried) > MEMORY_MB:
+            await told(tried, "wait")
 
 
 def kernels_limit_mb(tried: Tried) -> int:
@@ -130,9 +123,9 @@ async def test_a_process_that_waited_for_its_function_has_storage_too(bench: Wor
 
 
 async def test_copies_of_an_initialised_function_have_storage_each(bench: Workbench) -> None:
-    tried = await started(bench, written=50, snap_start=True)
+    tried = await started(bench, written=200, snap_start=True)
 
-    assert await told(tried, "write", 160) == [160, ""]
+    assert await told(tried, "read", 20)
 
 
 async def test_neighbours_of_one_who_fills_his_storage_are_held_to_their_memory(bench: Workbench) -> None:
@@ -147,7 +140,7 @@ async def test_neighbours_of_one_who_fills_his_storage_are_held_to_their_memory(
 async def test_who_waits_for_storage_can_be_destroyed(bench: Workbench) -> None:
     tried = await started(bench)
     deaf_to_opens(bench)
-    running = asyncio.create_task(tried.run(b'["write", 1]'))
+    running = asyncio.create_task(tried.run(b'["write", 1]', seconds=60))
     await until(lambda: "fanotify" in Path(f"/proc/{tried.environment.pid}/wchan").read_text())
 
     await tried.environment.stop()

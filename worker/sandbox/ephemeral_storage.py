@@ -18,7 +18,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -159,15 +159,15 @@ class EphemeralStorage:
         return used.peak_bytes
 
     def _hear(self) -> None:
-        for held in self._held():
-            try:
-                self._make_room(held)
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # killed while it waited
-            except OSError as error:
-                logger.error("what is in /tmp counts as memory: %s", error)
-            finally:
-                self._opens.let_go(held)
+        with ExitStack() as waiting:
+            for held in self._held():
+                waiting.callback(self._opens.let_go, held)
+                try:
+                    self._make_room(held)
+                except (FileNotFoundError, ProcessLookupError):
+                    continue  # killed while it waited
+                except OSError as error:
+                    logger.error("what is in /tmp counts as memory: %s", error)
 
     def _held(self) -> list[HeldOpen]:
         try:
