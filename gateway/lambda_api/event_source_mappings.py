@@ -190,23 +190,28 @@ async def _check_queue(context: Context, settings: MappingSettings, config: Func
 
 
 async def _refuse_twin(context: Context, record: TriggerRecord) -> None:
-    """Raises ApiError where the same function has the same source already.
+    """Raises ApiError where the same function has the same source already, or another mapping commits under
+    the same consumer group.
 
     Of two that are stored at the same moment, the one with the lower generation stays; `record` has
     generation 0 while it is not stored.
     """
     await context.directory.refresh()
-    arn = settings_of(record).event_source_arn
+    settings = settings_of(record)
     for other in context.directory.of_kind(KIND):
+        if other.id == record.id or 0 < record.generation < other.generation:
+            continue
+        theirs = settings_of(other)
         same = (other.function_name, other.qualifier) == (record.function_name, record.qualifier)
-        later = 0 < record.generation < other.generation
-        if same and other.id != record.id and not later and settings_of(other).event_source_arn == arn:
-            raise conflict(_twin_message(arn, record.function_name, other.id))
+        if same and theirs.source == settings.source:
+            raise conflict(_twin_message(settings, record.function_name, other.id))
+        if settings.consumer_group and theirs.consumer_group == settings.consumer_group:
+            raise conflict(f"The consumer group {settings.consumer_group} is that of the mapping {other.id}.")
 
 
-def _twin_message(arn: str, function_name: str, twin_id: str) -> str:
-    pair = f'arn (" {arn} ") and function (" {function_name} ")'
-    if arn.split(":")[2] == "sqs":
+def _twin_message(settings: MappingSettings, function_name: str, twin_id: str) -> str:
+    pair = f'arn (" {settings.source} ") and function (" {function_name} ")'
+    if settings.service == "sqs":
         told = f"An event source mapping with SQS {pair} already exists."
     else:
         told = f"The event source {pair} provided mapping already exists."

@@ -35,25 +35,25 @@ _OTHER_SOURCES = (
     "AmazonManagedKafkaEventSourceConfig",
     "DocumentDBEventSourceConfig",
     "Queues",
-    "SelfManagedEventSource",
-    "SelfManagedKafkaEventSourceConfig",
-    "SourceAccessConfigurations",
     "StartingPositionTimestamp",
-    "Topics",
 )
+_SERVERS = "KAFKA_BOOTSTRAP_SERVERS"
+_KAFKA_MEMBERS = ("SelfManagedKafkaEventSourceConfig", "SourceAccessConfigurations", "Topics")
 _NOT_BUILT = ("KMSKeyArn", "LoggingConfig", "MetricsConfig", "ProvisionedPollerConfig")
 
 
 def new_settings(request: Mapping[str, Any]) -> MappingSettings:
     """Of a CreateEventSourceMapping request. Raises ApiError."""
     _refuse_unsupported(request)
-    arn = request.get("EventSourceArn")
-    if not arn:
+    arn = request.get("EventSourceArn", "")
+    cluster = _cluster(request)
+    if not arn and not cluster:
         raise invalid_parameter("Unrecognized event source.")
     if request.get("StartingPosition") == "AT_TIMESTAMP":
-        raise invalid_parameter(f"Unsupported starting position for arn type: {arn}")
+        raise invalid_parameter(f"Unsupported starting position for arn type: {arn or 'self-managed Kafka'}")
     try:
-        settings = MappingSettings(event_source_arn=arn, tags=request.get("Tags", {}), **_members(request))
+        tags = request.get("Tags", {})
+        settings = MappingSettings(event_source_arn=arn, tags=tags, **cluster, **_members(request))
     except ValueError as error:
         raise invalid_parameter(str(error)) from error
     return settings
@@ -62,6 +62,8 @@ def new_settings(request: Mapping[str, Any]) -> MappingSettings:
 def changed_settings(settings: MappingSettings, request: Mapping[str, Any]) -> MappingSettings:
     """After an UpdateEventSourceMapping request; what it leaves out stays. Raises ApiError."""
     _refuse_unsupported(request)
+    if given := [member for member in _KAFKA_MEMBERS if request.get(member)]:
+        raise invalid_parameter(f"{', '.join(given)} cannot be changed; make another mapping.")
     try:
         return replace(settings, **_members(request))
     except ValueError as error:
@@ -72,11 +74,11 @@ def describe(
     names: FunctionNames, record: TriggerRecord, settings: MappingSettings, status: TriggerStatus
 ) -> dict[str, Any]:
     """Members of EventSourceMappingConfiguration; `State` is the one that the mapping settles in."""
-    source_members = _queue_members if settings.service == "sqs" else _stream_members
+    source_members = {"sqs": _queue_members, "dynamodb": _stream_members, "kafka": _topic_members}
     return {
         "UUID": record.id,
         "EventSourceMappingArn": mapping_arn(names, record.id),
-        "EventSourceArn": settings.event_source_arn,
+        "EventSourceArn": settings.event_source_arn or None,
         "FunctionArn": names.arn(record.function_name, record.qualifier),
         "BatchSize": settings.batch_size,
         "MaximumBatchingWindowInSeconds": settings.maximum_batching_window_seconds,
@@ -84,7 +86,8 @@ def describe(
         "FunctionResponseTypes": ["ReportBatchItemFailures"] if settings.report_batch_item_failures else [],
         "LastModified": record.modified_ms / 1000,
         "State": "Enabled" if record.enabled else "Disabled",
-        **source_members(settings, status.last_result),
+        **source_members[settings.service](settings, status.last_result),
+        **(_group_members(settings, record.id) if settings.service == "kafka" else {}),
     }
 
 
@@ -107,6 +110,43 @@ def _stream_members(settings: MappingSettings, last_result: str) -> dict[str, An
         "StateTransitionReason": "User action",
         "LastProcessingResult": last_result or "No records processed",
         "DestinationConfig": {"OnFailure": {"Destination": settings.on_failure or None}},
+    }
+
+
+def _topic_members(settings: MappingSettings, last_result: str) -> dict[str, Any]:
+    return {
+        "StateTransitionReason": "USER_INITIATED",
+        "LastProcessingResult": last_result or "No records processed",
+        "StartingPosition": settings.starting_position,
+        "Topics": [settings.topic],
+        "SelfManagedEventSource": {"Endpoints": {_SERVERS: list(settings.bootstrap_servers)}},
+    }
+
+
+def _group_members(settings: MappingSettings, mapping_id: str) -> dict[str, Any]:
+    return {"SelfManagedKafkaEventSourceConfig": {"ConsumerGroupId": settings.consumer_group or mapping_id}}
+
+
+def _cluster(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of MappingSettings that say where a Kafka topic is; empty for other sources. Raises ApiError."""
+    servers = request.get("SelfManagedEventSource", {}).get("Endpoints", {}).get(_SERVERS, [])
+    given = [member for member in _KAFKA_MEMBERS if request.get(member)]
+    if not servers:
+        if given:
+            raise invalid_parameter(f"{', '.join(given)}: only for a SelfManagedEventSource with {_SERVERS}.")
+        return {}
+    if request.get("SourceAccessConfigurations"):
+        raise not_supported(
+            "SourceAccessConfigurations are not supported, as there is no Secrets Manager: for a cluster with"
+            " users or TLS make a queue trigger (lightswitch trigger add queue kafkas://user:password@host:9093)."
+        )
+    config = request.get("SelfManagedKafkaEventSourceConfig", {})
+    if others := sorted(config.keys() - {"ConsumerGroupId"}):
+        raise not_supported(f"{', '.join(others)} of SelfManagedKafkaEventSourceConfig: not supported yet.")
+    return {
+        "bootstrap_servers": tuple(servers),
+        "topic": "".join(request.get("Topics", [])),
+        "consumer_group": config.get("ConsumerGroupId", ""),
     }
 
 
@@ -143,8 +183,8 @@ def _refuse_unsupported(request: Mapping[str, Any]) -> None:
     for member in _OTHER_SOURCES:
         if request.get(member):
             raise invalid_parameter(
-                f"{member} is not supported: event sources are SQS queues and DynamoDB streams; Kinesis,"
-                " Kafka, Amazon MQ and DocumentDB are not supported yet."
+                f"{member} is not supported: event sources are SQS queues, DynamoDB streams and self-managed"
+                " Kafka; Kinesis, MSK, Amazon MQ and DocumentDB are not supported yet."
             )
     for member in _NOT_BUILT:
         value = request.get(member)

@@ -17,6 +17,7 @@ from broker.lineage import MOST_RUNS
 from tests.acceptance.functions import signed_get
 from tests.deployment_packages import package
 from tests.faults.waiting import eventually
+from tests.kafka_server import KafkaServer
 from tests.live_system import LiveSystem
 from tests.s3_server import S3Server
 
@@ -56,6 +57,33 @@ def handler(event, context):
         event=event.raw_event, record_handler=one, processor=processor, context=context
     )
 """
+POWERTOOLS_KAFKA = b"""
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes import KafkaEvent, event_source
+
+from say import say
+
+processor = BatchProcessor(event_type=EventType.Kafka)
+failed = set()
+
+
+def one(record):
+    order = record.json_value
+    if order.get("poison") and record.offset not in failed:
+        failed.add(record.offset)
+        say("poison")
+        raise ValueError("not at the first time")
+    say(f"{order['id']} {record.decoded_headers['kind'].decode()}")
+
+
+@event_source(data_class=KafkaEvent)
+def handler(event, context):
+    assert event.event_source == "SelfManagedKafka"
+    return process_partial_response(
+        event=event.raw_event, record_handler=one, processor=processor, context=context
+    )
+"""
+KAFKA_ORDERS = ('{"id": 1}', '{"id": 10}', "no JSON", '{"id": 3}', '{"id": 2, "poison": true}')
 ECHO = b"""
 from say import say
 
@@ -239,6 +267,26 @@ def test_powertools_handles_a_batch_of_which_one_fails(place: Place) -> None:
     result = "LastProcessingResult"
     mapping = place.system.client.get_event_source_mapping
     eventually("the mapping is well", lambda: mapping(UUID=mapping_id).get(result) == "OK")
+
+
+def test_powertools_handles_records_of_kafka_of_which_one_fails(
+    place: Place, kafka_server: KafkaServer
+) -> None:
+    kafka_server.make_topic(place.name)
+    kafka_server.send(place.name, *KAFKA_ORDERS, headers=[("kind", "express")])
+    place.deploy({"app.py": POWERTOOLS_KAFKA, **installed(GUESTS)})
+    client = place.system.client
+    mapping_id = client.create_event_source_mapping(
+        FunctionName=place.name,
+        SelfManagedEventSource={"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": [kafka_server.servers]}},
+        Topics=[place.name],
+        StartingPosition="TRIM_HORIZON",
+        FilterCriteria={"Filters": [{"Pattern": '{"value": {"id": [{"numeric": ["<", 9]}]}}'}]},
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+    )["UUID"]
+    assert place.hears(4) == ["1 express", "2 express", "3 express", "poison"]
+    eventually("all commits", lambda: kafka_server.committed(mapping_id, place.name) == len(KAFKA_ORDERS))
+    client.delete_event_source_mapping(UUID=mapping_id)
 
 
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "wrapped"])

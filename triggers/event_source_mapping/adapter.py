@@ -9,6 +9,7 @@ from triggers.aws_calls.client import Clients
 from triggers.event_source_mapping.queues.reader import read_queue
 from triggers.event_source_mapping.settings import MappingSettings
 from triggers.event_source_mapping.streams.reader import read_stream
+from triggers.event_source_mapping.topics import read_topic
 from triggers.interface import RunningTrigger
 
 KIND = "event_source_mapping"
@@ -33,6 +34,8 @@ class EventSourceMappings:
                 if self._senders is None:
                     self._senders = DestinationSenders(trigger.settings)
                 await read_stream(trigger, settings, self._clients, self._senders)
+            case "kafka":
+                await read_topic(trigger, settings)
 
     def close(self) -> None:
         """Close what is kept open to the sources. Idempotent."""

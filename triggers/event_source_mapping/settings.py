@@ -1,4 +1,4 @@
-"""What an event source mapping is told: every parameter for queues and for table streams, with AWS's rules.
+"""What an event source mapping is told: all parameters for queues, streams and topics, with AWS's rules.
 
 Rules that need more than the parameters (does the function exist, what does the queue say of itself) are
 the Lambda API's, which makes these settings.
@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-Service = Literal["sqs", "dynamodb"]
+Service = Literal["sqs", "dynamodb", "kafka"]
 StartingPosition = Literal["", "LATEST", "TRIM_HORIZON"]
 
 FIFO_BATCH_SIZE = 10
@@ -19,7 +19,7 @@ UNWINDOWED_BATCH_SIZE = 10
 MOST_FILTERS = 10
 """AWS's default is five; its quota can be raised to ten."""
 MOST_TAGS = 50
-_DEFAULT_BATCH_SIZE = {"sqs": 10, "dynamodb": 100}
+_DEFAULT_BATCH_SIZE = {"sqs": 10, "dynamodb": 100, "kafka": 100}
 _SOURCES = {
     "sqs": re.compile(r"arn:[a-z-]+:sqs:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,80}(\.fifo)?"),
     "dynamodb": re.compile(r"arn:[a-z-]+:dynamodb:[a-z0-9-]+:\d{12}:table/[A-Za-z0-9_.-]+/stream/.+"),
@@ -31,11 +31,12 @@ class MappingSettings(
 ):
     """Parameters of one mapping, named as the Lambda API's, with units. Raises ValueError in AWS's words.
 
-    Source: the Lambda developer guide's pages on SQS and DynamoDB event source parameters. -1 stands for
-    "no bound", as in the API; 0 for `batch_size` means the source's default.
+    Source: the Lambda developer guide's pages on parameters of SQS, DynamoDB and self-managed Kafka sources.
+    -1 stands for "no bound", as in the API; 0 for `batch_size` means the source's default. A cluster of Kafka
+    has no ARN, but `bootstrap_servers`.
     """
 
-    event_source_arn: str
+    event_source_arn: str = ""
     batch_size: int = 0
     maximum_batching_window_seconds: int = 0
     filters: tuple[str, ...] = ()
@@ -56,8 +57,13 @@ class MappingSettings(
     on_failure: str = ""
     """ARN of a queue, topic, function or bucket that is told of batches that were given up."""
 
+    # Kafka
+    bootstrap_servers: tuple[str, ...] = ()
+    topic: str = ""
+    consumer_group: str = ""
+
     def __post_init__(self) -> None:
-        service = _service(self.event_source_arn)
+        service = self.service
         if self.batch_size == 0:
             msgspec.structs.force_setattr(self, "batch_size", _DEFAULT_BATCH_SIZE[service])
         _check_range("BatchSize", self.batch_size, 1, 10_000)
@@ -66,15 +72,23 @@ class MappingSettings(
             raise ValueError(f"A mapping has at most {MOST_FILTERS} filters, this one {len(self.filters)}.")
         if len(self.tags) > MOST_TAGS:
             raise ValueError("Number of tags exceeds resource tag limit.")
-        if service == "sqs":
-            self._check_queue()
-        else:
-            self._check_stream()
+        match service:
+            case "sqs":
+                self._check_queue()
+            case "dynamodb":
+                self._check_stream()
+            case "kafka":
+                self._check_topic()
 
     @property
     def service(self) -> Service:
-        """What kind of source it is."""
-        return _service(self.event_source_arn)
+        """What kind of source it is. Raises ValueError where there is no reader for it."""
+        return "kafka" if self.bootstrap_servers else _service(self.event_source_arn)
+
+    @property
+    def source(self) -> str:
+        """What a function can have only once: the ARN, or a topic with its servers."""
+        return self.event_source_arn or f"{','.join(self.bootstrap_servers)}/{self.topic}"
 
     @property
     def source_region(self) -> str:
@@ -114,13 +128,28 @@ class MappingSettings(
                 f"Batch size {self.batch_size} is more than a FIFO queue allows, which is {FIFO_BATCH_SIZE}"
             )
 
-    def _check_stream(self) -> None:
-        refuse_parameters("DynamoDB", ["ScalingConfig"] if self.maximum_concurrency is not None else [])
+    def _check_topic(self) -> None:
+        given = {*self._stream_parameters()} - {"StartingPosition"}
+        refuse_parameters("self-managed Apache Kafka", [*sorted(given), *self._scaling()])
+        self._check_position()
+        if self.event_source_arn:
+            raise ValueError("EventSourceArn and SelfManagedEventSource exclude each other.")
+        if not self.topic:
+            raise ValueError("Topics must name the topic of the self-managed Apache Kafka event source.")
+
+    def _check_position(self) -> None:
         if not self.starting_position:
             raise ValueError(
                 "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint:"
                 " Member must not be null."
             )
+
+    def _scaling(self) -> list[str]:
+        return ["ScalingConfig"] if self.maximum_concurrency is not None else []
+
+    def _check_stream(self) -> None:
+        refuse_parameters("DynamoDB", self._scaling())
+        self._check_position()
         _check_range("ParallelizationFactor", self.parallelization_factor, 1, 10)
         _check_range("MaximumRecordAgeInSeconds", self.maximum_record_age_seconds, -1, 604_800)
         _check_range("MaximumRetryAttempts", self.maximum_retry_attempts, -1, 10_000)
@@ -156,8 +185,8 @@ def _service(event_source_arn: str) -> Service:
         if pattern.fullmatch(event_source_arn):
             return service  # type: ignore[return-value]
     raise ValueError(
-        "Unrecognized event source, must be an SQS queue or a DynamoDB stream (Kinesis, Kafka, Amazon MQ and"
-        f" DocumentDB are not supported yet). Unsupported source arn {event_source_arn}"
+        "Unrecognized event source, must be an SQS queue, a DynamoDB stream or self-managed Kafka (Kinesis,"
+        f" MSK, Amazon MQ and DocumentDB are not supported yet). Unsupported source arn {event_source_arn}"
     )
 
 

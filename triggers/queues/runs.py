@@ -28,6 +28,7 @@ LAST_DELAY_SECONDS = 60.0
 
 Invoke = Callable[[bytes, Trace], Awaitable[Reply]]
 MakeEvent = Callable[[Sequence[QueueMessage]], object]
+Admits = Callable[[QueueMessage], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Ended:
 
 class BatchRuns:
     """Runs batches. `in_order`: where a batch has to be parted, nothing runs after a part that failed, and
-    the outcome says nothing of what was not run: it follows the first failed message of the batch."""
+    the outcome says nothing of what was not run: it follows the first failed message of the batch. What
+    `admits` refuses is done without a run."""
 
     def __init__(
         self,
@@ -54,15 +56,21 @@ class BatchRuns:
         report: Callable[[str], None],
         *,
         in_order: bool = False,
+        admits: Admits | None = None,
     ) -> None:
         self._settings = settings
         self._make_event = make_event
         self._invoke = invoke
         self._report = report
         self._in_order = in_order
+        self._admits = admits
 
     async def run(self, batch: Sequence[QueueMessage]) -> Ended:
         """Once the function has answered; raises nothing but for a defect of ours."""
+        admitted = batch if self._admits is None else [each for each in batch if self._admits(each)]
+        return await self._run(admitted) if admitted else Ended()
+
+    async def _run(self, batch: Sequence[QueueMessage]) -> Ended:
         payload = msgspec.json.encode(self._make_event(batch))
         if len(payload) > MOST_PAYLOAD_BYTES:
             return await self._run_halves(batch, len(payload))
@@ -83,17 +91,17 @@ class BatchRuns:
             reason = f"an event of {payload_bytes} bytes is above the most, {MOST_PAYLOAD_BYTES} bytes"
             return Ended(hopeless={batch[0]: reason})
         middle = len(batch) // 2
-        first = await self.run(batch[:middle])
+        first = await self._run(batch[:middle])
         if first.failed and self._in_order:
             return first
-        return first.beside(await self.run(batch[middle:]))
+        return first.beside(await self._run(batch[middle:]))
 
     async def _run_others(self, batch: Sequence[QueueMessage], loop: RecursiveLoop) -> Ended:
         """Without those by which the function would call itself too often."""
         looping = [message for message in batch if is_recursive(trace_header(message), loop.function_name)]
         others = [message for message in batch if message not in looping]
         stopped = Ended(hopeless=dict.fromkeys(looping, str(loop)))
-        return stopped.beside(await self.run(others)) if others else stopped
+        return stopped.beside(await self._run(others)) if others else stopped
 
     async def _reply(self, payload: bytes, trace: Trace) -> Reply:
         """What the function answers. Raises RecursiveLoop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from triggers.queues.kafka.address import KAFKA_SCHEMES, bootstrap_servers
 from triggers.queues.kombu_link import KombuLink
 from triggers.queues.message import QueueMessage, QueueSource, SourceUnavailable
 from triggers.queues.redis_source import RedisSource
-from triggers.queues.runs import BatchRuns, Invoke, MakeEvent
+from triggers.queues.runs import Admits, BatchRuns, Invoke, MakeEvent
 from triggers.queues.settings import AMQP_SCHEMES, PUBSUB_SCHEMES, REDIS_SCHEMES, QueueSettings
 from triggers.queues.threaded_source import ThreadedSource
 
@@ -39,12 +39,39 @@ async def serve_queue(
     `invoke` runs the function with an event and the trace that it carries on; raises RecursiveLoop, and any
     other BrokerError for what is not the messages' fault.
     """
+    if queue.scheme in KAFKA_SCHEMES:
+        await serve_topic(queue, queue.consumer_group or f"lightswitch-{trigger_id}", invoke, report)
+    else:
+        await _again_and_again(lambda: _serve_once(queue, trigger_id, installation, invoke, report), report)
+
+
+async def serve_topic(
+    queue: QueueSettings,
+    group: str,
+    invoke: Invoke,
+    report: Callable[[str], None],
+    *,
+    admits: Admits | None = None,
+    set_aside: bool = True,
+) -> None:
+    """As `serve_queue`, of Kafka: offsets are committed for `group`, records that `admits` refuses are passed
+    over. Without `set_aside` a record that fails is run until it succeeds."""
+
+    def make_event(messages: Sequence[QueueMessage]) -> object:
+        return kafka_event([message.token for message in messages], servers)
+
+    servers = bootstrap_servers(queue.url)
+    runs = BatchRuns(queue, make_event, invoke, report, in_order=True, admits=admits)
+    await _again_and_again(lambda: _serve_topic_once(queue, group, runs, report, set_aside), report)
+
+
+async def _again_and_again(serve: Callable[[], Awaitable[None]], report: Callable[[str], None]) -> None:
     delay_seconds = _FIRST_DELAY_SECONDS
     loop = asyncio.get_running_loop()
     while True:
         started = loop.time()
         try:
-            await _serve_once(queue, trigger_id, installation, invoke, report)
+            await serve()
         except SourceUnavailable as error:
             report(f"PROBLEM: {error}")
         if loop.time() - started > _LAST_DELAY_SECONDS:
@@ -60,9 +87,6 @@ async def _serve_once(
     invoke: Invoke,
     report: Callable[[str], None],
 ) -> None:
-    if queue.scheme in KAFKA_SCHEMES:
-        await _serve_topic(queue, trigger_id, invoke, report)
-        return
     source = await open_source(queue, trigger_id)
     report("OK: reading the queue")
     try:
@@ -71,19 +95,12 @@ async def _serve_once(
         await asyncio.shield(source.close())
 
 
-async def _serve_topic(
-    queue: QueueSettings, trigger_id: str, invoke: Invoke, report: Callable[[str], None]
+async def _serve_topic_once(
+    queue: QueueSettings, group: str, runs: BatchRuns, report: Callable[[str], None], set_aside: bool
 ) -> None:
     with _needing("kafka"):
         from triggers.queues.kafka.consumer import TopicConsumer
-    servers = bootstrap_servers(queue.url)
-
-    def make_event(messages: Sequence[QueueMessage]) -> object:
-        return kafka_event([message.token for message in messages], servers)
-
-    runs = BatchRuns(queue, make_event, invoke, report, in_order=True)
-    group = queue.consumer_group or f"lightswitch-{trigger_id}"
-    consumer = await TopicConsumer.open(queue, group, runs, report)
+    consumer = await TopicConsumer.open(queue, group, runs, report, set_aside=set_aside)
     report("OK: reading the topic")
     try:
         await consumer.run()

@@ -16,6 +16,11 @@ from tests.s3_server import S3Server
 
 Create = Callable[..., dict[str, Any]]
 
+KAFKA: dict[str, Any] = {
+    "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["h:9092", "i:9092"]}},
+    "Topics": ["orders"],
+    "StartingPosition": "TRIM_HORIZON",
+}
 STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-11-25T10:00:00.000"
 
 
@@ -110,6 +115,36 @@ def test_a_mapping_of_a_queue_is_created_read_changed_and_deleted(
         client.get_event_source_mapping(UUID=mapping_id)
 
 
+def test_a_mapping_of_a_kafka_topic_is_created_and_has_its_group_alone(
+    create: Create, function: str, client: Any, refused: Refused
+) -> None:
+    group = {"SelfManagedKafkaEventSourceConfig": {"ConsumerGroupId": f"{function}-group"}}
+    created = client.create_event_source_mapping(FunctionName=function, **KAFKA, **group)
+    expected = {
+        **KAFKA,
+        **group,
+        "BatchSize": 100,
+        "LastProcessingResult": "No records processed",
+        "State": "Creating",
+    }
+    assert {member: created.get(member) for member in expected} == expected
+    assert "EventSourceArn" not in created
+    twin = refused("create_event_source_mapping", FunctionName=function, **KAFKA)
+    assert twin["message"].endswith(created["UUID"])
+    others = {**KAFKA, "Topics": ["others"]}
+    of_group = refused("create_event_source_mapping", FunctionName=function, **others, **group)
+    assert (of_group["type"], of_group["status"]) == ("ResourceConflictException", 409)
+    secret = [{"Type": "SASL_SCRAM_512_AUTH", "URI": "arn:aws:secretsmanager:us-east-1:1:secret:s"}]
+    told = refused(
+        "create_event_source_mapping", FunctionName=function, **others, SourceAccessConfigurations=secret
+    )
+    assert "lightswitch trigger add queue" in told["message"]
+    changed = refused("update_event_source_mapping", UUID=created["UUID"], **group)
+    assert "cannot be changed" in changed["message"]
+    updated = client.update_event_source_mapping(UUID=created["UUID"], BatchSize=7)
+    assert (updated["BatchSize"], updated["Topics"]) == (7, ["orders"])
+
+
 def test_a_mapping_of_a_stream_has_the_parameters_of_streams(function: str, client: Any) -> None:
     created = client.create_event_source_mapping(
         FunctionName=f"{function}:$LATEST",
@@ -190,12 +225,16 @@ def test_of_twins_made_at_the_same_moment_one_stays(function: str, queue: str, c
             {
                 "EventSourceArn": None,
                 "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["h:9092"]}},
+                "StartingPosition": "LATEST",
             },
-            "SelfManagedEventSource is not supported",
+            "Topics must name the topic",
         ),
+        ({"EventSourceArn": None, **KAFKA, "StartingPosition": None}, "Value null at 'startingPosition'"),
+        ({"EventSourceArn": None, **KAFKA, "ParallelizationFactor": 2}, "Kafka: ParallelizationFactor"),
+        (KAFKA, "EventSourceArn and SelfManagedEventSource exclude each other"),
         ({"BatchSize": 11}, "Maximum batch window in seconds must be greater than 0"),
         ({"StartingPosition": "LATEST"}, "Unsupported parameters for an event source of the type SQS"),
-        ({"Topics": ["orders"]}, "Topics is not supported"),
+        ({"Topics": ["orders"]}, "Topics: only for a SelfManagedEventSource"),
         ({"FilterCriteria": {"Filters": [{"Pattern": "[]"}]}}, "Invalid filter pattern definition"),
         (
             {"EventSourceArn": STREAM, "StartingPosition": "AT_TIMESTAMP"},

@@ -1,8 +1,8 @@
 """One partition's records on their way to the function, in order: the next batch waits for this one's end.
 
 Of a batch that failed all comes again, each alone and in order, from the first record that failed on. A
-record that fails alone waits longer each time, and the partition with it; after `max_receives` failures it is
-dead-lettered.
+record that fails alone waits longer each time, and the partition with it; after `most_failures` it is set
+aside.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Outlet(Protocol):
     def settle(self, messages: Sequence[QueueMessage]) -> None:
         """They, and all before them, are done."""
 
-    async def dead_letter(self, message: QueueMessage, reason: str) -> None:
-        """Set it aside, surely. Raises NotPlaced."""
+    async def dead_letter(self, message: QueueMessage, reason: str) -> str:
+        """Set it aside, surely; where it is now. Raises NotPlaced."""
 
 
 class Lane:
@@ -35,12 +35,14 @@ class Lane:
     def __init__(
         self,
         settings: QueueSettings,
+        most_failures: float,
         runs: BatchRuns,
         slots: asyncio.Semaphore,
         outlet: Outlet,
         report: Callable[[str], None],
     ) -> None:
         self._settings = settings
+        self._most_failures = most_failures
         self._runs = runs
         self._slots = slots
         self._outlet = outlet
@@ -108,7 +110,7 @@ class Lane:
     async def _after_failure(self, rest: list[QueueMessage], ended: Ended, *, alone: bool) -> float:
         """`rest` begins with the message that failed. Nobody is set aside for another's failure."""
         first = rest[0]
-        if alone and first.failures + 1 >= self._settings.max_receives:
+        if alone and first.failures + 1 >= self._most_failures:
             if await self._set_aside(first, ended.failed[first]):
                 self._outlet.settle([first])
             return 0
@@ -131,14 +133,13 @@ class Lane:
         delay_seconds = self._settings.retry_delay_seconds
         while not self._stopping.is_set():
             try:
-                await self._outlet.dead_letter(message, reason)
+                place = await self._outlet.dead_letter(message, reason)
             except NotPlaced as error:
                 self._report(f"PROBLEM: {error}")
                 await self._pause(delay_seconds)
                 delay_seconds = min(LAST_DELAY_SECONDS, delay_seconds * 2)
             else:
-                place = self._settings.dead_letters
-                self._report(f"PROBLEM: a message went to the dead-letter topic {place}: {reason}")
+                self._report(f"PROBLEM: a message went to {place}: {reason}")
                 return True
         return False
 
