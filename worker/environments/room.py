@@ -16,7 +16,7 @@ class PoolLimits:
 
     memory_mb: int
     starts: int = 16
-    enough_busy: int = 8 * (os.cpu_count() or 1)
+    enough_busy: int = 12 * (os.cpu_count() or 1)
     """Above so many busy environments of a function, more do not finish short runs sooner. Far fewer cost the
     worker more than they save: it wakes for one run where it could have dealt with several."""
 
