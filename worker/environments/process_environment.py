@@ -33,6 +33,7 @@ from worker.environments.output_pipe import OutputPipe
 from worker.environments.peak_memory import PeakMemory, high_water_kb
 from worker.environments.reserved_variables import process_variables
 from worker.environments.rest_phase import RestPhase
+from worker.environments.run_limit import RunLimit
 from worker.environments.runtime_command import RuntimeCommand
 from worker.environments.templates import Templates
 from worker.metering import Usage
@@ -124,6 +125,7 @@ class ProcessEnvironment:
         self._rest = RestPhase()
         self._extension_failure: ExtensionFailed | None = None
         self._deadline = 0.0
+        self._limit = RunLimit(self._run_timed_out)
         self._memory = PeakMemory()
         self._peak_kb = 0
         self._run_us = 0
@@ -199,8 +201,7 @@ class ProcessEnvironment:
         answer: asyncio.Future[RunOutcome] = self._loop.create_future()
         self._answer = answer
         self._deadline = work.deadline_ms / 1000
-        seconds_left = self._deadline - time.time()
-        timer = self._loop.call_later(max(seconds_left, 0), self._run_timed_out)
+        self._limit.begin(self._deadline - time.time())
         started = time.perf_counter()
         try:
             if self._extensions.session.any:
@@ -211,7 +212,7 @@ class ProcessEnvironment:
             await self._destroy()
             raise
         finally:
-            timer.cancel()
+            self._limit.end()
         ended = time.perf_counter()
         if isinstance(outcome, Exited):
             self._memory.expire()
@@ -478,6 +479,7 @@ class ProcessEnvironment:
         self._fail_init(error_documents.EXIT_ERROR, exit_document)
         self._settle(Exited("signal: killed"))
         self._rest.end()
+        self._limit.close()
         self._output.drain()
         self._output.close()
         self._state = move(self._state, State.GONE)
