@@ -1,4 +1,4 @@
-"""Deletes what no function and no layer refers to any more from the fleet's code store.
+"""Deletes what no function and no layer refers to any more, or is damaged, from the fleet's code store.
 
 In two steps, so that nobody who stores code and is about to refer to it can lose it, however many gateways
 sweep: what is unreferenced is thrown away, but can still be read; after a grace it is deleted if it is
@@ -34,6 +34,8 @@ class Store(Protocol):
     async def objects(self) -> Sequence[StoredObject]: ...
 
     async def waste(self) -> Sequence[StoredObject]: ...
+
+    async def damaged(self) -> Sequence[StoredObject]: ...
 
     async def throw_away(self, name: str) -> None: ...
 
@@ -92,6 +94,9 @@ class CodeGarbage:
         for each in objects:
             if each.name not in wanted and self._is_old(each):
                 await self._store.throw_away(each.name)
+        for each in await self._store.damaged():
+            if self._is_old(each):
+                await self._store.remove(each)
 
     def _is_old(self, each: StoredObject) -> bool:
         return self._clock() - each.since >= self._grace_seconds

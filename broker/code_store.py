@@ -37,8 +37,8 @@ _CLIENT: ClientConfig = {"connect_timeout": timedelta(seconds=5), "timeout": tim
 
 class CodeStore:
     """What lies at `settings.code_store_url`: packages (`<digest>.zip`), layers of images (`<digest>.layer`),
-    what was thrown away (`waste/NAME.EPOCH_SECONDS`), layers found damaged (`damaged/NAME`, for their
-    operator to look at and remove), and whose it is (`owners/INSTALLATION`).
+    what was thrown away (`waste/NAME.EPOCH_SECONDS`), layers found damaged (`damaged/NAME.EPOCH_SECONDS`, to
+    be looked at meanwhile), and whose it is (`owners/INSTALLATION`).
 
     `file://` keeps them in a directory that only this user may enter. `s3://` uses boto3's credentials
     and honours `AWS_ENDPOINT_URL_S3` and `AWS_ENDPOINT_URL`. Making one and all calls raise
@@ -121,15 +121,16 @@ class CodeStore:
 
     async def waste(self) -> Sequence[StoredObject]:
         """What was thrown away, with the time at which it was."""
-        with self._translated("list", "that was thrown away"):
-            found = await obstore.list_with_delimiter_async(self._store, prefix=_WASTE)
-        parts = [str(each["path"]).removeprefix(f"{_WASTE}/").rpartition(".") for each in found["objects"]]
-        return [StoredObject(name, float(when)) for name, _, when in parts if _NAME.fullmatch(name)]
+        return await self._aside(_WASTE)
+
+    async def damaged(self) -> Sequence[StoredObject]:
+        """What was found damaged, with the time at which it was. Nobody gets it who asks for it."""
+        return await self._aside(_DAMAGED)
 
     async def throw_away(self, name: str) -> None:
         """Put an object aside; whoever asks for it still gets it. One that is not there is no error."""
         with self._translated("throw away", name), contextlib.suppress(FileNotFoundError, NotFoundError):
-            await obstore.rename_async(self._store, name, f"{_WASTE}/{name}.{int(time.time())}")
+            await obstore.rename_async(self._store, name, _dated(_WASTE, name))
 
     async def take_back(self, thrown: StoredObject) -> None:
         """Undo `throw_away`; one that is not there any more is no error."""
@@ -137,12 +138,12 @@ class CodeStore:
             self._translated("take back", thrown.name),
             contextlib.suppress(FileNotFoundError, NotFoundError),
         ):
-            await obstore.rename_async(self._store, _wasted(thrown), thrown.name)
+            await obstore.rename_async(self._store, thrown.key, thrown.name)
 
     async def remove(self, thrown: StoredObject) -> None:
-        """Delete for good what was thrown away."""
+        """Delete for good what was thrown away, or found damaged."""
         with self._translated("delete", thrown.name), contextlib.suppress(FileNotFoundError, NotFoundError):
-            await obstore.delete_async(self._store, _wasted(thrown))
+            await obstore.delete_async(self._store, thrown.key)
 
     async def owners(self, installation: str) -> Set[str]:
         """Every installation that has ever called this, with its own id: those that keep code here."""
@@ -157,15 +158,21 @@ class CodeStore:
         except (FileNotFoundError, NotFoundError):
             for thrown in await self.waste():
                 if thrown.name == key:
-                    return await obstore.get_async(self._store, _wasted(thrown))
+                    return await obstore.get_async(self._store, thrown.key)
             raise
+
+    async def _aside(self, place: str) -> Sequence[StoredObject]:
+        with self._translated("list", f"in {place}"):
+            found = await obstore.list_with_delimiter_async(self._store, prefix=place)
+        parts = [str(each["path"]).removeprefix(f"{place}/").rpartition(".") for each in found["objects"]]
+        return [StoredObject(name, float(when), place) for name, _, when in parts if _NAME.fullmatch(name)]
 
     async def _put_aside(self, key: str, tag: str | None) -> None:
         """Unless another was stored meanwhile. Not as waste, which is taken back while it is referred to."""
         with contextlib.suppress(BaseError, OSError):  # that it is damaged is told in any case
             there = await obstore.head_async(self._store, key)
             if there["e_tag"] == tag:
-                await obstore.rename_async(self._store, key, f"{_DAMAGED}/{key}")
+                await obstore.rename_async(self._store, key, _dated(_DAMAGED, key))
 
     async def _has(self, key: str) -> bool:
         try:
@@ -219,10 +226,16 @@ def _open_s3(settings: Settings) -> S3Store:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """Something in the store: its name, and since when (epoch seconds) it is what it is."""
+    """Something in the store: its name, and since when (epoch seconds) it is what it is, and where."""
 
     name: str
     since: float
+    place: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its path in the store."""
+        return f"{self.place}/{self.name}.{int(self.since)}" if self.place else self.name
 
 
 def object_name(digest: str, kind: str = PACKAGE) -> str:
@@ -230,8 +243,8 @@ def object_name(digest: str, kind: str = PACKAGE) -> str:
     return _key(digest, kind)
 
 
-def _wasted(thrown: StoredObject) -> str:
-    return f"{_WASTE}/{thrown.name}.{int(thrown.since)}"
+def _dated(place: str, name: str) -> str:
+    return StoredObject(name, time.time(), place).key
 
 
 def _take(chunk: bytes, file: IO[bytes], digest: hashlib._Hash) -> None:

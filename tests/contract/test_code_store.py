@@ -157,6 +157,11 @@ async def test_a_damaged_layer_is_repaired_by_storing_it_again(store: CodeStore,
             await store.fetch_layer(DIGEST, tmp_path / f"damaged-{number}")
         assert (await store.objects(), await store.waste()) == ([], [])
     await store.put_layer(DIGEST, io.BytesIO(PACKAGE))
+    damaged = await store.damaged()
+    assert {each.name for each in damaged} == {f"{DIGEST}.layer"}
+    for each in damaged:
+        await store.remove(each)
+    assert await store.damaged() == []
     await store.fetch_layer(DIGEST, tmp_path / "repaired")
     assert (tmp_path / "repaired").read_bytes() == PACKAGE
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from broker.code_garbage import CodeGarbage
 from broker.code_store import CodeStore
-from broker.errors import CodeNotFound
+from broker.errors import CodeCorrupt, CodeNotFound
 from broker.layer_store.interface import LayerVersion
 from broker.layer_store.memory_store import MemoryLayerStore
 from broker.registry.memory_registry import MemoryRegistry
@@ -145,6 +145,24 @@ async def test_layers_of_images_go_with_the_last_image_that_has_them(system: Sys
     await system.store.fetch_layer(shared, tmp_path / "shared")
     with pytest.raises(CodeNotFound):
         await system.store.fetch_layer(own, tmp_path / "own")
+
+
+async def test_a_damaged_layer_goes_after_the_grace_though_a_function_has_it(
+    system: System, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(b"layer").hexdigest()
+    image = Image("oci:/x", "oci:/x", digest, (digest,))
+    await system.registry.create(FunctionRecord("f", 0, replace(version(""), image=image)))
+    await system.store.put_layer(digest, io.BytesIO(b"damaged"))
+    with pytest.raises(CodeCorrupt):
+        await system.store.fetch_layer(digest, tmp_path / "damaged")
+    await system.store.put_layer(digest, io.BytesIO(b"layer"))
+
+    await system.sweep_after(GRACE_SECONDS / 2)
+    assert len(await system.store.damaged()) == 1
+    await system.sweep_after(GRACE_SECONDS)
+    assert await system.store.damaged() == []
+    await system.store.fetch_layer(digest, tmp_path / "whole")
 
 
 async def test_a_store_that_several_installations_use_is_left_as_it_is(system: System) -> None:
