@@ -23,6 +23,7 @@ rewrite of the file saves all keys: after a restart what it saved of the last ru
     V:offers:F:VERSION  zset  epoch by how many provisioned environments of that version it has without work
     V:sent:F:VERSION    hash  epoch -> how many messages it was sent because it offers; each says its number
     V:idle              zset  epoch with room, by time it said so; the latest is asked first
+    V:withdrawn         string how many ids on the lanes are of messages that were withdrawn
     V:lease:EPOCH       string that lapses
     V:janitor           string whose holder moves delayed messages and watches leases
     P:last_run          string run id whose V keys exist; a janitor deletes those of the one before
@@ -264,6 +265,7 @@ local function more()
       push(epoch, class, taken, values)
       call('SADD', home(class) .. ':held:' .. epoch, unpack(taken))
     end
+    if class == 'sync' and #taken < #ids then call('DECRBY', v .. ':withdrawn', #ids - #taken) end
     return #taken
   end
 
@@ -399,6 +401,10 @@ for _, epoch in ipairs(call('HKEYS', p .. ':workers')) do
   if call('SISMEMBER', at .. ':held:' .. epoch, ARGV[1]) == 1 then return 0 end
 end
 forget(ARGV[2], ARGV[3], ARGV[1])
+if ARGV[3] == 'sync' then  -- its id stays on a lane until that is read
+  writing('sync')
+  call('INCR', v .. ':withdrawn')
+end
 return 1
 """
 
@@ -592,6 +598,7 @@ local queued, running, parked = 0, 0, 0
 for _, class in ipairs({'sync', 'async'}) do
   for i = 0, ARGV[1] - 1 do queued = queued + call('LLEN', home(class) .. ':lane:' .. class .. ':' .. i) end
 end
+queued = math.max(0, queued - (call('GET', v .. ':withdrawn') or 0))
 for _, epoch in ipairs(call('HKEYS', p .. ':workers')) do
   running = running + call('SCARD', p .. ':held:' .. epoch) + call('SCARD', v .. ':held:' .. epoch)
 end

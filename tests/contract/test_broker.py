@@ -542,6 +542,19 @@ class TestWithdrawal:
         assert not await broker.withdraw(sent)
         assert await delivery.ack()
 
+    async def test_a_message_that_was_withdrawn_waits_no_more(self, broker: Broker) -> None:
+        sent = [invocation("sync") for _ in range(3)]
+        for one in sent:
+            await broker.publish(one)
+        for one in sent[:2]:
+            assert await broker.withdraw(one)
+            assert not await broker.withdraw(one)
+        assert (await broker.depth()).queued == 1
+        consumer = await broker.consumer(capacity=8)
+        assert (await take_one(consumer)).invocation == sent[2]
+        assert ((await broker.depth()).queued, (await broker.depth()).running) == (0, 1)
+        await consumer.close()
+
 
 class TestReplies:
     async def test_a_reply_reaches_the_one_who_asked(self, harness: Harness, broker: Broker) -> None:
