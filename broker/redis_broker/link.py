@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import hiredis
 
 from broker.errors import BrokerUnavailable
-from broker.redis_broker.scripts import SCRIPTS
+from broker.redis_broker.scripts.catalogue import SCRIPTS
 from broker.redis_broker.wire import Argument, CommandFailed, Wire
 
 log = logging.getLogger(__name__)
