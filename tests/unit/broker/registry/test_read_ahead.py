@@ -17,12 +17,16 @@ class Reads:
         self.cached: set[str] = set()
         self.asked: list[list[str]] = []
         self.away = False
+        self.overtaken = 0
 
     async def __call__(self, names: Collection[str]) -> None:
         self.asked.append(list(names))
         if self.away:
             raise BrokerUnavailable("away")
-        self.cached.update(names)
+        if self.overtaken:
+            self.overtaken -= 1
+        else:
+            self.cached.update(names)
 
 
 async def test_changes_that_come_together_are_read_together() -> None:
@@ -55,6 +59,23 @@ async def test_many_changes_are_read_a_part_at_a_time_and_a_flood_is_forgotten()
         ahead.changed(f"f{number}")
     await until(lambda: len(reads.cached) == read_ahead.MOST_WAITING)
     assert max(map(len, reads.asked)) == read_ahead.AT_ONCE
+    await ahead.close()
+
+
+async def test_what_was_overtaken_is_read_again_but_not_for_ever() -> None:
+    reads = Reads()
+    reads.overtaken = 2
+    ahead = ReadAhead(reads, reads.cached)
+    ahead.changed("twice")
+    await until(lambda: reads.cached == {"twice"})
+    reads.asked.clear()
+    reads.overtaken = 1000
+    ahead.changed("never")
+    await until(lambda: len(reads.asked) == read_ahead.MOST_TRIES)
+    reads.overtaken = 0
+    ahead.changed("later")
+    await until(lambda: "later" in reads.cached)
+    assert "never" not in reads.cached
     await ahead.close()
 
 
