@@ -11,6 +11,7 @@ from tests.acceptance.functions import call, failing_call
 from tests.deployment_packages import package
 from tests.guest_runtimes import add_runtime
 from tests.live_system import LiveSystem
+from worker.runtimes.node.aws_sdk import PACKAGES
 from worker.runtimes.node.client import NODE_CLIENTS
 from worker.runtimes.official.interface import CannotInstall
 
@@ -31,6 +32,32 @@ MODULE = b"""
 import { setTimeout } from "node:timers/promises";
 export const handler = async (event) => { await setTimeout(5); return event.number * 2; };
 """
+WITH_SDK = b"""
+const { S3Client, CreateBucketCommand, PutObjectCommand, GetObjectCommand } = require("@aws-sdk/client-s3");
+exports.handler = async (event) => {
+  const s3 = new S3Client({ forcePathStyle: true });
+  const place = { Bucket: event.bucket, Key: "greeting" };
+  await s3.send(new CreateBucketCommand({ Bucket: event.bucket }));
+  await s3.send(new PutObjectCommand({ ...place, Body: "hello" }));
+  return (await s3.send(new GetObjectCommand(place))).Body.transformToString();
+};
+"""
+MODULE_WITH_SDK = b"""
+import { SQSClient, CreateQueueCommand } from "@aws-sdk/client-sqs";
+import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
+export const handler = async (event) => {
+  const made = await new SQSClient().send(new CreateQueueCommand({ QueueName: event.queue }));
+  return [made.QueueUrl.split("/").pop(), typeof DynamoDBDocumentClient];
+};
+"""
+OWN_SDK = {
+    "node_modules/@aws-sdk/client-s3/package.json": b'{"name": "@aws-sdk/client-s3", "version": "0.0.1"}',
+    "node_modules/@aws-sdk/client-s3/index.js": b'exports.S3Client = "my own";',
+}
+OWN_SDK_USERS = {
+    "app.js": b"""exports.handler = async () => require("@aws-sdk/client-s3").S3Client;""",
+    "app.mjs": b"""import sdk from "@aws-sdk/client-s3"; export const handler = async () => sdk.S3Client;""",
+}
 STREAMING = b"""
 exports.handler = awslambda.streamifyResponse(async (event, stream) => {
   for (let i = 0; i < 3; i++) stream.write(`part ${i};`);
@@ -45,7 +72,7 @@ RUNTIMES = [client.runtime for client in NODE_CLIENTS]
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSystem]:
     """All runtimes are added while it runs."""
-    with LiveSystem(tmp_path_factory.mktemp("node") / "data") as running:
+    with LiveSystem(tmp_path_factory.mktemp("node") / "data", ["--with-local-aws"]) as running:
         with pytest.raises(running.client.exceptions.InvalidParameterValueException, match="enum value set"):
             deploy(running, "too-early", RUNTIMES[0], {"app.js": COMMON_JS})
         for runtime in RUNTIMES:
@@ -86,6 +113,37 @@ def test_a_common_js_handler_answers_finds_its_layer_and_reports_errors(
 def test_an_ecmascript_module_answers(system: LiveSystem, runtime: str, function_name: str) -> None:
     deploy(system, function_name, runtime, {"app.mjs": MODULE})
     assert call(system, function_name, {"number": 21}) == 42
+
+
+def test_a_function_that_brings_no_sdk_finds_one(
+    system: LiveSystem, runtime: str, function_name: str
+) -> None:
+    deploy(system, function_name, runtime, {"app.js": WITH_SDK}, MemorySize=1024)
+
+    assert call(system, function_name, {"bucket": function_name.lower()}) == "hello"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES[1:])
+def test_a_module_that_brings_no_sdk_finds_one(system: LiveSystem, runtime: str, function_name: str) -> None:
+    deploy(system, function_name, runtime, {"app.mjs": MODULE_WITH_SDK}, MemorySize=1024)
+
+    assert call(system, function_name, {"queue": function_name}) == [function_name, "function"]
+
+
+@pytest.mark.parametrize(("name", "code"), OWN_SDK_USERS.items())
+def test_a_function_that_brings_an_sdk_gets_its_own(
+    system: LiveSystem, function_name: str, name: str, code: bytes
+) -> None:
+    deploy(system, function_name, RUNTIMES[1], {name: code, **OWN_SDK})
+
+    assert call(system, function_name, None) == "my own"
+
+
+def test_every_package_of_the_sdk_can_be_loaded(system: LiveSystem, function_name: str) -> None:
+    code = b"exports.handler = async (names) => names.map((name) => Object.keys(require(name)).length > 0);"
+    deploy(system, function_name, RUNTIMES[1], {"app.js": code}, MemorySize=1769)
+
+    assert call(system, function_name, list(PACKAGES)) == [True] * len(PACKAGES)
 
 
 def test_a_handler_with_a_callback_answers_as_on_lambda(

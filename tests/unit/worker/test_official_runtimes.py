@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.runtimes.node.client import NODE_CLIENTS
+from worker.runtimes.node.client import NODE_CLIENTS, NodeClient
+from worker.runtimes.node.interpreter import interpreter_package
 from worker.runtimes.node.runtime import NodeRuntime
 from worker.runtimes.official.interface import CannotInstall, Launch
 from worker.runtimes.official.table import install, installed
@@ -48,6 +49,32 @@ def test_an_interpreter_beside_the_client_is_started_where_the_process_sees_it(t
     runtime = node(tmp_path, "node_modules/node/bin/node")
     command = runtime.command(SEEN, Launch("app.handler", 128, {}))
     assert command[0] == "/var/runtime/node_modules/node/bin/node"
+
+
+def test_an_installation_without_the_sdk_is_ready_and_says_how_to_get_it(tmp_path: Path) -> None:
+    client = NODE_CLIENTS[1]
+    assert client.advice(tmp_path) == "AWS SDK: lightswitch runtimes add nodejs22.x"
+
+    (tmp_path / "node_modules" / "@aws-sdk").mkdir(parents=True)
+    assert client.advice(tmp_path) == ""
+
+
+@pytest.mark.parametrize(("client", "hooked"), [(NODE_CLIENTS[0], False), (NODE_CLIENTS[1], True)])
+def test_imports_along_node_path_are_made_possible_where_that_is_cheap(
+    tmp_path: Path, client: NodeClient, hooked: bool
+) -> None:
+    for file in (client.entry, "node_path.mjs", f"node_modules/{interpreter_package()}/bin/node"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+
+    runtime = client.ready(tmp_path)
+
+    assert runtime is not None
+    launch = Launch("app.handler", 128, {})
+    generic = runtime.generic(launch)
+    assert generic is not None
+    for command in (runtime.command(SEEN, launch), generic.command):
+        assert ("--import=/var/runtime/node_path.mjs" in command) is hooked
 
 
 def test_functions_of_equal_memory_can_take_each_others_generic_processes(tmp_path: Path) -> None:

@@ -57,6 +57,9 @@ class JavaClient:
             return ""
         return f"starts slowly; once a JDK is there: lightswitch runtimes add {self.runtime} --again"
 
+    def complete(self, directory: Path) -> None:
+        """Nothing: Lambda's runtimes for Java have no SDK."""
+
     def install(self, directory: Path) -> None:
         """Without a compiler, or where the archive cannot be made, functions only start later."""
         directory.chmod(0o755)

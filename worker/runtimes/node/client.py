@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.runtimes.node.aws_sdk import NODE_PATH_PROGRAM, add_aws_sdk, has_aws_sdk
 from worker.runtimes.node.interpreter import (
     PACKAGES,
     installed_interpreter,
@@ -14,6 +15,8 @@ from worker.runtimes.node.interpreter import (
 )
 from worker.runtimes.node.npm import copy_client, npm_install
 from worker.runtimes.node.runtime import NodeRuntime
+
+FIRST_WITH_HOOKS = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,19 @@ class NodeClient:
             if on_path.major != self.major:
                 return None
             program = on_path.program
-        return NodeRuntime(self.runtime, program, directory, self.entry, self.preloaded)
+        hooks = (NODE_PATH_PROGRAM.name,) if self._imports_along_node_path(directory) else ()
+        return NodeRuntime(self.runtime, program, directory, self.entry, self.preloaded, hooks)
+
+    def _imports_along_node_path(self, directory: Path) -> bool:
+        return self.major >= FIRST_WITH_HOOKS and (directory / NODE_PATH_PROGRAM.name).is_file()
 
     def advice(self, directory: Path) -> str:
-        return ""
+        return "" if has_aws_sdk(directory) else f"AWS SDK: lightswitch runtimes add {self.runtime}"
+
+    def complete(self, directory: Path) -> None:
+        """With the AWS SDK, which earlier versions did not install."""
+        if not has_aws_sdk(directory):
+            add_aws_sdk(directory, [directory.parent / other.runtime for other in NODE_CLIENTS])
 
     def install(self, directory: Path) -> None:
         """With an interpreter unless the PATH has this version. The client's native part is compiled, unless
@@ -60,6 +72,7 @@ class NodeClient:
             npm_install(directory, f"{interpreter_package()}@{self.major}")
         self._install_client(directory, own=own)
         strip_interpreter(directory)
+        add_aws_sdk(directory, [directory.parent / other.runtime for other in NODE_CLIENTS])
 
     def _install_client(self, directory: Path, *, own: bool) -> None:
         for other in NODE_CLIENTS:

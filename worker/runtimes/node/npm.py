@@ -12,19 +12,19 @@ from worker.runtimes.node.interpreter import PACKAGES, interpreter_directory
 from worker.runtimes.official.interface import CannotInstall
 
 
-def npm_install(directory: Path, package: str, *, with_interpreter: bool = False) -> None:
-    """Put a package below `directory`, with the interpreter that is there already, or the one on the PATH.
+def npm_install(directory: Path, *packages: str, with_interpreter: bool = False) -> None:
+    """Put packages below `directory`, with the interpreter that is there already, or the one on the PATH.
     Raises CannotInstall."""
     npm = shutil.which("npm")
     if npm is None:
-        raise CannotInstall(f"npm is needed to install {package}; none is on the PATH")
-    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(directory), package]
+        raise CannotInstall(f"npm is needed to install {packages[0]}; none is on the PATH")
+    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(directory), *packages]
     variables = _variables(directory) if with_interpreter else os.environ
     done = subprocess.run(command, capture_output=True, text=True, env=dict(variables))
     if done.returncode != 0:
         said = (done.stderr or done.stdout)[-2000:]
         raise CannotInstall(
-            f"npm could not install {package} (the native part of AWS's client needs cmake, make, a C++"
+            f"npm could not install {packages[0]} (the native part of AWS's client needs cmake, make, a C++"
             f" compiler, autoconf, automake, libtool and Python): {said}"
         )
 

@@ -25,17 +25,19 @@ READ_LATER = ("NODE_ENV", "NODE_TLS_REJECT_UNAUTHORIZED")
 @dataclass(frozen=True, slots=True)
 class NodeRuntime:
     """An OfficialRuntime. `program` is an absolute path, or lies below `directory` like `entry`, and like
-    `preloaded`: what can be loaded before a function is known."""
+    `preloaded`: what can be loaded before a function is known. `hooks` are loaded before anything else."""
 
     name: str
     program: str
     directory: Path
     entry: str
     preloaded: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
 
     def command(self, seen: Locations, launch: Launch) -> Sequence[str]:
         program = str(Path(seen.library) / self.program)
-        return [program, *_flags(launch.memory_mb), f"{seen.library}/{self.entry}", launch.handler]
+        flags = self._flags(launch.memory_mb, seen.library)
+        return [program, *flags, f"{seen.library}/{self.entry}", launch.handler]
 
     def generic(self, launch: Launch) -> GenericProcess | None:
         if any(map(_is_read_at_start, launch.variables)):
@@ -45,15 +47,18 @@ class NodeRuntime:
         seen = Locations(TASK_ROOT, RUNTIME, SCRATCH, LAYERS)
         return GenericProcess(
             runtime=self.name,
-            command=(program, *_flags(launch.memory_mb), f"{PROGRAMS}/{PROGRAM}", *files),
+            command=(program, *self._flags(launch.memory_mb, RUNTIME), f"{PROGRAMS}/{PROGRAM}", *files),
             variables=tuple(default_variables(seen, self.name).items()),
             runtime_directory=self.directory,
             program_directory=PROGRAM_DIRECTORY,
             memory_mb=launch.memory_mb,
         )
 
+    def _flags(self, memory_mb: int, library: str) -> list[str]:
+        return [*_limits(memory_mb), *(f"--import={library}/{hook}" for hook in self.hooks)]
 
-def _flags(memory_mb: int) -> list[str]:
+
+def _limits(memory_mb: int) -> list[str]:
     """As AWS's own bootstrap starts Node.js; else a small function's garbage is collected too late for it."""
     new_space = memory_mb // 10
     return [

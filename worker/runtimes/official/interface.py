@@ -57,6 +57,10 @@ class OfficialClient(Protocol):
     def advice(self, directory: Path) -> str:
         """What would have the one in `directory` start sooner; empty where nothing."""
 
+    def complete(self, directory: Path) -> None:
+        """Add what the installation in `directory` lacks, because an earlier version of ours made it. Raises
+        CannotInstall."""
+
     def install(self, directory: Path) -> None:
         """Get it from its registry into `directory`, which is empty. Takes minutes. Raises CannotInstall."""
 

@@ -23,7 +23,8 @@ def installed(directory: Path) -> Mapping[str, OfficialRuntime]:
 
 
 def install(runtime: str, directory: Path, *, again: bool = False) -> Path:
-    """Get the client of `runtime` into `directory`; one that is there stays, unless `again`. Takes minutes.
+    """Get the client of `runtime` into `directory`; one that is there stays, unless `again`, and gets what it
+    lacks. Takes minutes.
 
     Raises CannotInstall.
     """
@@ -36,4 +37,6 @@ def install(runtime: str, directory: Path, *, again: bool = False) -> Path:
     target = directory / runtime
     if again or client.ready(target) is None:
         install_whole(client, target)
+    else:
+        client.complete(target)
     return target
