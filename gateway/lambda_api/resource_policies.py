@@ -33,7 +33,7 @@ class _Statement(msgspec.Struct, rename="pascal"):
     principal: Literal["*"] | dict[str, Texts]
     action: Texts
     resource: Texts = ""
-    condition: dict[str, dict[str, Texts]] = {}
+    condition: dict[str, dict[str, Any]] = {}
     sid: str = ""
 
 
