@@ -7,6 +7,10 @@ from collections.abc import Collection
 from broker.interface import IMAGES, Broker
 from gateway.lambda_api.errors import invalid_parameter
 
+_NOT_YET = (
+    ". No worker can run it yet; on a worker's machine `lightswitch runtimes list` says what is missing."
+)
+
 
 class Runtimes:
     """The runtimes of all alive workers; all that the service model knows while no worker is alive."""
@@ -22,6 +26,7 @@ class Runtimes:
             raise invalid_parameter(
                 f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value"
                 f" set: [{', '.join(sorted(available))}] or be a valid ARN"
+                f"{_NOT_YET if runtime in self._known else ''}"
             )
 
     async def check_images(self) -> None:

@@ -222,10 +222,13 @@ def test_runtimes_are_those_of_the_workers_alive(
     consumer = gateway.run(gateway.broker.consumer(1, ("python3.11", "provided.al2023")))
     try:
         create(Runtime="python3.11")
-        answer = refused("update_function_configuration", FunctionName=name, Runtime="python3.12")
+        missing = refused("update_function_configuration", FunctionName=name, Runtime="java21")
+        unknown = refused("update_function_configuration", FunctionName=name, Runtime="python9.9")
     finally:
         gateway.run(consumer.close())
-    assert answer["message"] == (
-        "Value python3.12 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set:"
+    assert unknown["message"] == (
+        "Value python9.9 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set:"
         " [provided.al2023, python3.11] or be a valid ARN"
     )
+    assert missing["message"].startswith("Value java21 at 'runtime' failed to satisfy constraint:")
+    assert "`lightswitch runtimes list` says what is missing" in missing["message"]
