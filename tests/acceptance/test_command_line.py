@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -139,6 +140,16 @@ def test_logs_show_what_the_function_printed(command_line: CommandLine, echo: st
     lines = done.stdout.splitlines()
     assert "got {'n': 42}" in lines
     assert any(line.startswith("REPORT RequestId: ") for line in lines)
+
+
+def test_every_line_of_a_log_may_begin_with_its_time(command_line: CommandLine, echo: str) -> None:
+    command_line.run("invoke", echo)
+
+    plain = command_line.run("logs", echo).stdout.splitlines()
+    timed = command_line.run("logs", echo, "--timestamps").stdout.splitlines()
+
+    parts = [re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (.*)", line) for line in timed]
+    assert [part and part[1] for part in parts] == plain
 
 
 def test_functions_are_listed_until_they_are_deleted(command_line: CommandLine, echo: str) -> None:
