@@ -1,4 +1,4 @@
-"""The broker's contract. One suite, `tests/contract/test_broker.py`, holds every implementation to it.
+"""The broker's contract. One suite, `tests/contract/broker/`, holds every implementation to it.
 
 An implementation moves invocations from publishers to consumers at least once (async) or at most
 once (sync, poll), never runs a function above its reserved concurrency, and never loses what it accepted.
