@@ -73,7 +73,7 @@ class Heard:
 
     events: list[tuple[object, ...]] = field(default_factory=list)
 
-    def runtime_ready(self) -> None:
+    def runtime_ready(self, report: bytes = b"") -> None:
         self.events.append(("ready",))
 
     def runtime_init_failed(self, error_type: str, document: bytes) -> None:

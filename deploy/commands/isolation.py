@@ -28,6 +28,7 @@ class IsolationChoice:
     prepared: int
     prewarmed: int
     preload: tuple[str, ...] = ()
+    learned_imports_mb: int = 128
 
     def arguments(self) -> tuple[str, ...]:
         """The same, for another command line."""
@@ -36,7 +37,8 @@ class IsolationChoice:
         levels = ("--isolation", self.isolation, "--min-isolation", self.min_isolation)
         prepared = ("--prepared", str(self.prepared), "--prewarmed", str(self.prewarmed))
         preload = [text for package in self.preload for text in ("--preload", package)]
-        return (*levels, "--network", self.network, *allowed, *shared, *prepared, *preload)
+        learned = ("--learned-imports-mb", str(self.learned_imports_mb))
+        return (*levels, "--network", self.network, *allowed, *shared, *prepared, *preload, *learned)
 
 
 def _networks(context: click.Context, option: click.Parameter, networks: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,7 +53,7 @@ AUTOMATIC = IsolationChoice("auto", "L0", "open", (), (), 4, 2)
 
 
 def isolation_options(command: Command) -> Command:
-    """`--isolation`, `--min-isolation`, `--network`, `--share`, `--prepared`, `--prewarmed`, `--preload`."""
+    """From `--isolation` to `--learned-imports-mb`."""
     options = (
         click.option("--isolation", type=click.Choice(["auto", *LEVELS]), default="auto", show_default=True,
                      envvar="LIGHTSWITCH_ISOLATION", help="Level of isolation; auto takes the strongest."),
@@ -73,7 +75,11 @@ def isolation_options(command: Command) -> Command:
                      "some 20 MB each."),
         click.option("--preload", multiple=True, metavar="PACKAGE", envvar="LIGHTSWITCH_PRELOAD",
                      help="A package of the Python runtime, e.g. boto3, that is imported ahead for functions "
-                     "which do not bring it; needs L2 or L3."),
+                     "which do not bring it; needs L2 or L3. Nothing is learned then."),
+        click.option("--learned-imports-mb", type=click.IntRange(0, 65_536), default=128, show_default=True,
+                     envvar="LIGHTSWITCH_LEARNED_IMPORTS_MB",
+                     help="Memory of each worker for processes that have imported what functions import of the "
+                     "Python runtime's own modules; some 18 MB for boto3. 0: none."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)

@@ -58,6 +58,7 @@ def command(
     prepared: int,
     prewarmed: int,
     preload: tuple[str, ...],
+    learned_imports_mb: int,
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -88,7 +89,15 @@ def command(
             local_aws=new_local_aws(local_aws_port) if with_local_aws else None,
             image_directories=image_directories,
             isolation=IsolationChoice(
-                isolation, min_isolation, network, allow_network, share, prepared, prewarmed, preload
+                isolation,
+                min_isolation,
+                network,
+                allow_network,
+                share,
+                prepared,
+                prewarmed,
+                preload,
+                learned_imports_mb,
             ),
         )
     )

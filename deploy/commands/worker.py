@@ -44,6 +44,7 @@ def command(
     prepared: int,
     prewarmed: int,
     preload: tuple[str, ...],
+    learned_imports_mb: int,
     data_dir: Path | None,
     redis_url: str | None,
 ) -> int:
@@ -60,7 +61,9 @@ def command(
     DataDir(settings.data_dir).create()
     shared = tuple(path.absolute() for path in share)
     levels = parse_level(isolation), Level[min_isolation]
-    policy = IsolationPolicy(*levels, network, allow_network, shared, prepared, prewarmed, preload)
+    policy = IsolationPolicy(
+        *levels, network, allow_network, shared, prepared, prewarmed, preload, learned_imports_mb
+    )
     favour_throughput()
     options = WorkerOptions(
         memory_mb, max_concurrency, siblings, drain_seconds, keep_alive_seconds, isolation=policy

@@ -12,8 +12,8 @@ from worker.runtime_api.session import Session
 class ChannelListener(Protocol):
     """What a runtime can tell its environment. All are called on the loop."""
 
-    def runtime_ready(self) -> None:
-        """The runtime asks for work for the first time."""
+    def runtime_ready(self, report: bytes = b"") -> None:
+        """The runtime asks for work for the first time; `report` is what it has to tell of init."""
 
     def runtime_init_failed(self, error_type: str, document: bytes) -> None:
         """The runtime reports that it cannot serve."""

@@ -159,7 +159,7 @@ class FrameChannel:
         elif run != 0 or self._run != 0:
             self._violated("readiness reported twice")
         elif kind == frames.READY:
-            self._listener.runtime_ready()
+            self._listener.runtime_ready(body)
         elif kind == frames.INIT_ERROR:
             self._report_init_error(body)
         else:

@@ -28,6 +28,7 @@ from worker.environments.interface import (
     TimedOut,
     Work,
 )
+from worker.environments.learned_imports import LearnedImports
 from worker.environments.lifecycle import State, move
 from worker.environments.output_pipe import OutputPipe
 from worker.environments.peak_memory import PeakMemory, high_water_kb
@@ -75,7 +76,8 @@ HANG_UP_SECONDS = 1.0
 
 class ProcessEnvironment:
     """An Environment; `make_channel` decides which protocol its runtime speaks. `on_end` is called once
-    when nothing of it is left. With `templates` it is a copy of one of them; `is_template`: it is one."""
+    when nothing of it is left. With `templates` it is a copy of one of them; `is_template`: it is one. With
+    `imports`, these learn what its init imports."""
 
     def __init__(
         self,
@@ -88,10 +90,13 @@ class ProcessEnvironment:
         on_end: Callable[[ProcessEnvironment], None],
         official: OfficialRuntime | None = None,
         templates: Templates | None = None,
+        imports: LearnedImports | None = None,
         *,
         is_template: bool = False,
     ) -> None:
         self._spec = spec
+        self._imports = imports
+        self._learns = False
         self._log_stream = log_stream
         self._sandbox = sandbox
         self._on_output = on_output
@@ -120,6 +125,7 @@ class ProcessEnvironment:
         # Whoever cancels `start` does not ask how init ended.
         self._init.add_done_callback(lambda init: init.cancelled() or init.exception())
         self._runtime_ready = False
+        self._init_report: bytes | None = None
         self._runtime_gone = asyncio.Event()
         self._answer: asyncio.Future[RunOutcome] | None = None
         self._rest = RestPhase()
@@ -188,6 +194,8 @@ class ProcessEnvironment:
         finally:
             timer.cancel()
         self._init_duration_ms = (time.perf_counter() - started) * 1000
+        if self._learns and self._imports is not None and self._init_report is not None:
+            self._imports.learn(self._spec, self._init_report, self._init_duration_ms)
         self._extensions.init_ended(self._init_duration_ms)
         if self._process is not None and not self._is_template:
             # What is forked from a template starts in its group: that must not be slow.
@@ -280,8 +288,9 @@ class ProcessEnvironment:
     async def stop(self) -> None:
         await self._destroy()
 
-    def runtime_ready(self) -> None:
+    def runtime_ready(self, report: bytes = b"") -> None:
         self._runtime_ready = True
+        self._init_report = report
         if self._extensions.phases is not None:
             self._extensions.phases.runtime_initialized()
         self._extensions.session.close_registration()
@@ -355,6 +364,8 @@ class ProcessEnvironment:
     async def _start_process(self, template: SandboxProcess | None) -> None:
         self._channel.open()
         channel_variables = self._listener.open()
+        imports = self._imports.known(self._spec) if self._imports is not None else None
+        self._learns = self._imports is not None and imports is None
         spec = ProcessSpec(
             runtime=self._spec.runtime,
             handler=self._spec.handler,
@@ -375,6 +386,8 @@ class ProcessEnvironment:
             is_template=self._is_template,
             copy_of=template,
             generic=self._command.generic,
+            learns=self._learns,
+            imports=imports,
         )
         try:
             self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)

@@ -15,6 +15,7 @@ from worker.environments.extensions import external_names
 from worker.environments.frame_channel import FrameChannel
 from worker.environments.http_channel import HttpChannel
 from worker.environments.interface import EnvironmentSpec, OnOutput
+from worker.environments.learned_imports import LearnedImports
 from worker.environments.process_environment import ProcessEnvironment
 from worker.environments.templates import Templates
 from worker.runtimes.exec_wrapper import exec_wrapper
@@ -50,6 +51,7 @@ class ProcessEnvironmentFactory:
         self._find_official = find_official
         self._official = find_official()
         self._templates = Templates(self._create_template)
+        self._imports = LearnedImports(self._sandbox, self._create)
         self._environments: set[ProcessEnvironment] = set()
 
     def runtimes(self) -> tuple[str, ...]:
@@ -87,7 +89,14 @@ class ProcessEnvironmentFactory:
         # Extensions are processes beside the function's, a wrapper starts it: copies would not have them.
         alone = not external_names(spec) and not exec_wrapper(spec)
         copied = spec.snap_start and self._sandbox.copies and alone
-        return self._create(spec, on_output, on_gone, self._templates if copied else None)
+        learns = self._speaks_frames(spec) and not copied
+        return self._create(
+            spec,
+            on_output,
+            on_gone,
+            self._templates if copied else None,
+            self._imports if learns else None,
+        )
 
     def _create_template(
         self, spec: EnvironmentSpec, on_output: OnOutput, on_gone: Callable[[], None]
@@ -100,6 +109,7 @@ class ProcessEnvironmentFactory:
         on_output: OnOutput,
         on_gone: Callable[[], None],
         templates: Templates | None = None,
+        imports: LearnedImports | None = None,
         *,
         is_template: bool = False,
     ) -> ProcessEnvironment:
@@ -113,15 +123,17 @@ class ProcessEnvironmentFactory:
             self._environments.discard,
             self._official.get(spec.runtime),
             templates,
+            imports,
             is_template=is_template,
         )
         self._environments.add(environment)
         return environment
 
     def _channel_for(self, spec: EnvironmentSpec) -> Callable[[ChannelListener], RuntimeChannel]:
-        if spec.runtime.startswith("python") and not exec_wrapper(spec):
-            return FrameChannel
-        return HttpChannel
+        return FrameChannel if self._speaks_frames(spec) else HttpChannel
+
+    def _speaks_frames(self, spec: EnvironmentSpec) -> bool:
+        return spec.runtime.startswith("python") and not exec_wrapper(spec)
 
     def reap(self) -> None:
         self._templates.reap()
@@ -132,6 +144,7 @@ class ProcessEnvironmentFactory:
         self._templates.shed()
 
     async def close(self) -> None:
+        await self._imports.close()
         await self._templates.close()
         await asyncio.gather(*(environment.stop() for environment in list(self._environments)))
         await self._sandbox.close()

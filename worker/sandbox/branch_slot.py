@@ -1,33 +1,33 @@
-"""The worker's side of a branch of a zygote: one template with its copies, as a slot for their processes."""
+"""The worker's side of a branch of a zygote: a place for processes that are forked from it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from worker.sandbox.ephemeral_storage import EphemeralStorage
 from worker.sandbox.inside.cgroups import Cgroups
 from worker.sandbox.interface import SandboxUnavailable
+from worker.sandbox.slot import Slot
+from worker.sandbox.uid_block import UidBlock
 from worker.sandbox.zygote_connection import Event, ZygoteConnection
 from worker.sandbox.zygote_slot import ZygoteSlot
 
 BRANCH_SECONDS = 10.0
 
 
-class BranchSlot:
-    """Where the processes of one template live. All of them have the same `uid`, which is given back when the
-    last of them is gone. `on_lost` is called when the branch has died, and with it every process."""
+class BranchSlot(Slot):
+    """Where processes of one kind live, e.g. a template with its copies. `on_lost` is called when the branch
+    has died, and with it every process."""
 
     def __init__(
-        self, stem: ZygoteSlot, uid: int, on_event: Callable[[Event], None], on_lost: Callable[[], None]
+        self, stem: ZygoteSlot, on_event: Callable[[Event], None], on_lost: Callable[[], None]
     ) -> None:
+        super().__init__(on_event, on_lost)
         self.stem = stem
-        self.uid = uid
-        self._on_event = on_event
-        self._on_lost = on_lost
-        self._connection: BranchConnection | None = None
         self._closing: asyncio.Task[None] | None = None
 
     @property
@@ -40,26 +40,27 @@ class BranchSlot:
         """That of the zygote."""
         return self.stem.storage
 
-    async def grow(self) -> None:
-        """Have the zygote make it. Raises SandboxUnavailable."""
+    @property
+    def block(self) -> UidBlock | None:
+        """The zygote's."""
+        return self.stem.block
+
+    async def grow(self, request: Mapping[str, Any]) -> Event:
+        """Have the zygote make it; what it says of itself. Raises SandboxUnavailable."""
         zygote = await self.stem.connection()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        self._connection = BranchConnection(ours, self._on_event, self._lost)
+        self._connection = connection = BranchConnection(ours, self._on_event, self._lost)
         try:
-            await zygote.send({"request": "branch"}, [theirs.fileno()])
+            await zygote.send(request, [theirs.fileno()])
+            # Not kept open: the branch's end must be heard.
+            theirs.close()
             async with asyncio.timeout(BRANCH_SECONDS):
-                await self._connection.ready()
+                return await connection.ready()
         except (TimeoutError, ConnectionError) as error:
             raise SandboxUnavailable(f"the zygote made no branch: {error}") from error
         finally:
             theirs.close()
-
-    async def connection(self) -> ZygoteConnection:
-        """Raises SandboxUnavailable once it is closed or lost."""
-        if self._connection is None:
-            raise SandboxUnavailable("the branch has ended")
-        return self._connection
 
     async def close(self) -> None:
         """End it and everything in it; returns when nothing is left. Idempotent."""
@@ -71,12 +72,22 @@ class BranchSlot:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
-        if self.uid and self.stem.block is not None:
-            self.stem.block.give_back(self.uid)
 
-    def _lost(self) -> None:
-        self._connection = None
-        self._on_lost()
+
+class TemplateSlot(BranchSlot):
+    """One SnapStart template with its copies. All of them have the same `uid`, which is given back when the
+    last of them is gone."""
+
+    def __init__(
+        self, stem: ZygoteSlot, uid: int, on_event: Callable[[Event], None], on_lost: Callable[[], None]
+    ) -> None:
+        super().__init__(stem, on_event, on_lost)
+        self.uid = uid
+
+    async def _close(self) -> None:
+        await super()._close()
+        if self.uid and self.block is not None:
+            self.block.give_back(self.uid)
 
 
 class BranchConnection(ZygoteConnection):
@@ -88,9 +99,9 @@ class BranchConnection(ZygoteConnection):
         super().__init__(None, control, on_event, on_lost)
         self._ended = asyncio.Event()
 
-    async def ready(self) -> None:
+    async def ready(self) -> Event:
         """Raises SandboxUnavailable."""
-        await self._ready
+        return await self._ready
 
     async def close(self) -> None:
         """Hang up, and wait until the other end is closed, too: it is the last thing that a branch does."""

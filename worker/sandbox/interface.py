@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from worker.sandbox.generic_process import GenericProcess
+from worker.sandbox.import_sets import FunctionImports, ImportSet
 from worker.sandbox.levels import Level
 
 
@@ -70,6 +71,9 @@ class ProcessSpec:
     Where the sandbox `copies`: a process that `is_template` serves nothing once it is ready, but is there to
     be forked; `copy_of` is such a process of the same function, and the new one goes on from there.
 
+    `learns`: with a `channel`, its runtime tells there, when it is ready, what init imported (`import_sets`);
+    `imports`: what it told before, so that it may be forked with some of it done.
+
     `generic`: a pre-warmed process of this kind may become it; `waits`: it is such a process itself, for
     whatever function.
     """
@@ -94,6 +98,8 @@ class ProcessSpec:
     copy_of: SandboxProcess | None = None
     generic: GenericProcess | None = None
     waits: bool = False
+    learns: bool = False
+    imports: FunctionImports | None = None
 
 
 FailureKind = Literal["setup", "entrypoint", "working_directory"]
@@ -181,6 +187,14 @@ class Sandbox(Protocol):
 
     async def start(self, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure) -> SandboxProcess:
         """Ask for a process; returns once it has been asked for. Raises StartFailed."""
+
+    @property
+    def import_sets(self) -> Sequence[ImportSet] | None:
+        """What Python functions can be forked with at present; None where nothing is imported ahead by what
+        was learned."""
+
+    async def import_ahead(self, found: ImportSet) -> bool:
+        """Keep a process that has imported it, if there is room; whether there is one."""
 
     def shed(self) -> None:
         """End pre-warmed processes that wait; they are made again when functions start."""

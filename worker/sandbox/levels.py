@@ -56,6 +56,7 @@ class IsolationPolicy:
     machine that functions see at their own paths, writable where modes allow. `prepared`: children that each
     zygote keeps ready. `prewarmed`: generic processes that are kept for each kind of function (0: none).
     `packages` of the runtime's library are imported ahead, for Python functions that do not bring them.
+    `imports_mb`: memory for processes that have imported what functions do (0: none; none with `packages`).
     `allowed_networks`: what functions may reach although `filtered` refuses it."""
 
     forced: Level | None = None
@@ -66,6 +67,7 @@ class IsolationPolicy:
     prepared: int = 4
     prewarmed: int = 2
     packages: tuple[str, ...] = ()
+    imports_mb: int = 128
 
     def candidates(self) -> tuple[Level, ...]:
         """The levels to try, strongest first."""

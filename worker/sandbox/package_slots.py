@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 
+from worker.sandbox.brought_modules import brought_modules
 from worker.sandbox.interface import ProcessSpec, SandboxUnavailable
 from worker.sandbox.zygote_slot import ZygoteSlot
 
@@ -32,7 +30,7 @@ class PackageSlots:
         if slot is None:
             slot = self._slots[version] = self._make(version)
             self._launches[version] = asyncio.create_task(self._launch(slot), name="launch package zygote")
-        if not slot.packages or _brought(spec.task_root, spec.layers, version) & slot.packages:
+        if not slot.packages or brought_modules(spec.task_root, spec.layers, version) & slot.packages:
             return None
         return slot
 
@@ -49,19 +47,3 @@ class PackageSlots:
         for problem in slot.package_problems:
             logger.warning("packages_not_imported: %s", problem)
             self._complain(problem)
-
-
-@lru_cache(maxsize=4096)
-def _brought(task_root: Path, layers: Path | None, version: str) -> frozenset[str]:
-    """Names of top-level modules that a function brings, in its package or its layers; both never change."""
-    places = [task_root]
-    if layers is not None:
-        places += [layers / "python", layers / "python" / "lib" / f"python{version}" / "site-packages"]
-    return frozenset(name.partition(".")[0] for place in places for name in _listed(place))
-
-
-def _listed(directory: Path) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except OSError:
-        return []

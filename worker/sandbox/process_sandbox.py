@@ -12,11 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from worker.sandbox.branch_slot import BranchSlot
+from worker.sandbox.branch_slot import BranchSlot, TemplateSlot
 from worker.sandbox.generic_process import GenericProcess
 from worker.sandbox.generic_starts import GenericStarts
+from worker.sandbox.import_branches import ImportBranches
+from worker.sandbox.import_sets import ImportSet
 from worker.sandbox.inside.network import API_PORT, LOOPBACK
 from worker.sandbox.inside.own_loopback import api_address
+from worker.sandbox.inside.root import RUNTIME
 from worker.sandbox.interface import (
     Locations,
     OnExit,
@@ -37,6 +40,7 @@ from worker.sandbox.requests import (
     start_request,
     variables_of,
 )
+from worker.sandbox.slot import Slot
 from worker.sandbox.uid_block import FIRST_UID, NoUids, UidBlock
 from worker.sandbox.zygote_connection import Event
 from worker.sandbox.zygote_process import ZygoteProcess
@@ -79,10 +83,19 @@ class ProcessSandbox:
         self._processes: dict[str, ZygoteProcess] = {}
         self._problems: dict[str, None] = {}
         self._numbers = itertools.count(1)
-        self._branches: set[BranchSlot] = set()
+        self._branches: set[TemplateSlot] = set()
         self._burials: set[asyncio.Task[None]] = set()
         self._package_slots = PackageSlots(self._new_package_slot, self._complain)
         self._generics = GenericStarts(self._launch_generic, policy.prewarmed)
+        self._import_branches = ImportBranches(
+            policy.imports_mb,
+            policy.prepared,
+            self._zygote_of,
+            self._library_of,
+            self._heard,
+            self._import_branch_lost,
+            self._in_use,
+        )
 
     @property
     def level(self) -> Level:
@@ -104,6 +117,16 @@ class ProcessSandbox:
         """Where a template's user can own namespaces that it has not made: it has to be one of ours."""
         slot = self._slots.get(self._default_version()) if self._slots else None
         return slot is not None and slot.own_root and slot.own_uids
+
+    @property
+    def import_sets(self) -> Sequence[ImportSet] | None:
+        """None with packages that the operator chose: what they leave is not worth it."""
+        learns = self._policy.imports_mb and not self._policy.packages
+        return self._import_branches.sets if learns else None
+
+    async def import_ahead(self, found: ImportSet) -> bool:
+        """In a branch of the version's zygote."""
+        return await self._import_branches.grow(found)
 
     def waiting(self) -> list[int]:
         """Pids of generic processes that wait for a function."""
@@ -181,8 +204,11 @@ class ProcessSandbox:
                 process.slot = await self._grow_branch(slot, process)
             except SandboxUnavailable as error:
                 raise StartFailed("setup", str(error)) from error
-        seen = self._seen(process, spec, placement)
-        await self._send(process, start_request(process, spec, seen, placement), descriptors_of(spec))
+        request = start_request(process, spec, self._seen(process, spec, placement), placement)
+        branch = None if spec.is_template else self._import_branches.fitting(slot, spec, request["variables"])
+        if branch is not None:
+            process.slot = branch
+        await self._send(process, request, descriptors_of(spec))
         return process
 
     async def _start_waiting(
@@ -229,14 +255,30 @@ class ProcessSandbox:
     async def _send(self, process: ZygoteProcess, request: Mapping[str, Any], descriptors: list[int]) -> None:
         self._processes[process.identifier] = process
         try:
-            connection = await process.slot.connection()
-            await connection.send(request, descriptors)
+            try:
+                await self._send_to(process.slot, request, descriptors)
+            except (ConnectionError, SandboxUnavailable):
+                if not self._fall_back(process):
+                    raise
+                await self._send_to(process.slot, request, descriptors)
         except (ConnectionError, SandboxUnavailable) as error:
             self._forget(process)
             raise StartFailed("setup", f"the zygote or the template died: {error}") from error
         except BaseException:
             self._forget(process)
             raise
+
+    async def _send_to(self, slot: Slot, request: Mapping[str, Any], descriptors: list[int]) -> None:
+        connection = await slot.connection()
+        await connection.send(request, descriptors)
+
+    def _fall_back(self, process: ZygoteProcess) -> bool:
+        """From an import branch that has died to its zygote; False for who was not to be forked from one."""
+        branch = process.slot
+        if not isinstance(branch, BranchSlot) or isinstance(branch, TemplateSlot):
+            return False
+        process.slot = branch.stem
+        return True
 
     async def _copy(
         self, template: ZygoteProcess, spec: ProcessSpec, on_exit: OnExit, on_failure: OnFailure
@@ -254,16 +296,16 @@ class ProcessSandbox:
             return ""
         return spec.variables(Locations("", "", "")).get("AWS_LAMBDA_RUNTIME_API", "")
 
-    async def _grow_branch(self, slot: ZygoteSlot, process: ZygoteProcess) -> BranchSlot:
-        branch: BranchSlot
+    async def _grow_branch(self, slot: ZygoteSlot, process: ZygoteProcess) -> TemplateSlot:
+        branch: TemplateSlot
 
         def lost() -> None:
             self._branch_lost(branch)
 
-        branch = BranchSlot(slot, process.uid, self._heard, lost)
+        branch = TemplateSlot(slot, process.uid, self._heard, lost)
         self._branches.add(branch)
         try:
-            await branch.grow()
+            await branch.grow({"request": "branch"})
         except BaseException:
             self._branches.discard(branch)
             await branch.close()
@@ -271,13 +313,15 @@ class ProcessSandbox:
         return branch
 
     def shed(self) -> None:
-        """End generic processes."""
+        """End generic processes, and import branches that nobody uses."""
         self._generics.shed()
+        self._import_branches.shed()
 
     async def close(self) -> None:
         """End all zygotes, and with them every process."""
         await self._generics.close()
         await self._package_slots.close()
+        await self._import_branches.close()
         await asyncio.gather(*(branch.close() for branch in list(self._branches)))
         await asyncio.gather(*self._burials)
         await asyncio.gather(*(slot.close() for slot in self._slots.values()))
@@ -402,7 +446,7 @@ class ProcessSandbox:
 
     def _new_process(
         self,
-        slot: ZygoteSlot | BranchSlot,
+        slot: Slot,
         uid: int,
         spec: ProcessSpec,
         on_exit: OnExit,
@@ -420,6 +464,24 @@ class ProcessSandbox:
         if process is not None:
             process.heard(event)
 
+    async def _zygote_of(self, version: str) -> ZygoteSlot:
+        return await self._ready_slot(f"python{version}")
+
+    def _library_of(self, slot: ZygoteSlot) -> tuple[str, str]:
+        """Where functions of this zygote see the runtime's library, and what is mounted there."""
+        library = str(self._library or "")
+        mounted = library and (slot.own_root or slot.private_mounts)
+        return (RUNTIME, library) if mounted else (library, "")
+
+    def _in_use(self, branch: BranchSlot) -> bool:
+        return any(process.slot is branch for process in self._processes.values())
+
+    def _import_branch_lost(self, branch: BranchSlot) -> None:
+        """What is left of its processes is for the zygote to find."""
+        for process in [each for each in self._processes.values() if each.slot is branch]:
+            process.slot = branch.stem
+            process.zygote_lost()
+
     def _zygote_lost(self, key: str) -> None:
         slot = self._slots[key]
         for process in list(self._processes.values()):
@@ -430,19 +492,19 @@ class ProcessSandbox:
         if self._processes.pop(process.identifier, None) is None:
             return
         slot = process.slot
-        if isinstance(slot, BranchSlot):
+        if isinstance(slot, TemplateSlot):
             if not any(other.slot is slot for other in self._processes.values()):
                 self._bury(slot)
         elif process.uid and slot.block is not None:
             slot.block.give_back(process.uid)
 
-    def _bury(self, branch: BranchSlot) -> None:
+    def _bury(self, branch: TemplateSlot) -> None:
         """Nobody lives there any more, or ever will: copies are made of living templates only."""
         self._branches.discard(branch)
         task = asyncio.create_task(branch.close(), name="bury branch")
         self._burials.add(task)
         task.add_done_callback(self._burials.discard)
 
-    def _branch_lost(self, branch: BranchSlot) -> None:
+    def _branch_lost(self, branch: TemplateSlot) -> None:
         for process in [each for each in self._processes.values() if each.slot is branch]:
             process.was_killed()

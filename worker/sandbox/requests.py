@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from worker.sandbox.generic_process import GenericProcess
 from worker.sandbox.inside.root import RUNTIME
@@ -20,7 +21,7 @@ MOST_STORAGE_MB = 10_240
 
 def start_request(
     process: ZygoteProcess, spec: ProcessSpec, seen: Locations, placement: Placement
-) -> Mapping[str, object]:
+) -> Mapping[str, Any]:
     """Start `process`, which sees its directories at `seen`."""
     return {
         "request": "start",
@@ -31,6 +32,7 @@ def start_request(
         "handler": spec.handler,
         "version": spec.runtime.removeprefix("python"),
         "library": seen.library,
+        "learns": spec.learns,
         "has_channel": spec.channel is not None,
         "has_api_line": spec.api_line is not None,
         "is_generic": spec.waits,

@@ -10,10 +10,9 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 
 from worker.runtimes.python.sweep import MARK
-from worker.sandbox.branch_slot import BranchSlot
 from worker.sandbox.interface import OnExit, OnFailure, SandboxUnavailable, StartFailed
+from worker.sandbox.slot import Slot
 from worker.sandbox.zygote_connection import Event
-from worker.sandbox.zygote_slot import ZygoteSlot
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ class ZygoteProcess:
         identifier: str,
         uid: int,
         scratch: str,
-        slot: ZygoteSlot | BranchSlot,
+        slot: Slot,
         on_exit: OnExit,
         on_failure: OnFailure,
         on_gone: Callable[[ZygoteProcess], None],

@@ -13,16 +13,17 @@ from worker.sandbox.held_opens import HeldOpens
 from worker.sandbox.inside.cgroups import Cgroups
 from worker.sandbox.interface import SandboxUnavailable
 from worker.sandbox.interpreters import Interpreter
+from worker.sandbox.slot import Slot
 from worker.sandbox.uid_block import UidBlock
 from worker.sandbox.zygote_connection import Event, ZygoteConnection
 
 logger = logging.getLogger(__name__)
 
 
-class ZygoteSlot:
+class ZygoteSlot(Slot):
     """The place of one zygote, with the uids of its environments.
 
-    `configuration`, `on_event` and `on_lost` are those of ZygoteConnection. `own_uids`, `private_mounts`,
+    `configuration` is that of ZygoteConnection. `own_uids`, `private_mounts`,
     `own_root`, `own_loopback`, `cgroups` and `weaknesses` say what the zygote found possible; they hold after
     the first `connection`.
     """
@@ -35,27 +36,39 @@ class ZygoteSlot:
         on_event: Callable[[Event], None],
         on_lost: Callable[[], None],
     ) -> None:
+        super().__init__(on_event, on_lost)
         self.interpreter = interpreter
-        self.block = block
+        self._block = block
         self._configuration = configuration
         self.own_uids = False
         self.private_mounts = False
         self.own_root = False
         self.own_loopback = False
-        self.cgroups: Cgroups | None = None
-        self.storage: EphemeralStorage | None = None
-        """None where what is in /tmp counts as memory."""
+        self._cgroups: Cgroups | None = None
+        self._storage: EphemeralStorage | None = None
         self._no_storage = ""
         self.weaknesses: tuple[str, ...] = ()
         self.packages: frozenset[str] = frozenset()
         """Top-level modules that it has imported from the runtime's library."""
         self.package_problems: tuple[str, ...] = ()
-        self._on_event = on_event
-        self._on_lost = on_lost
-        self._connection: ZygoteConnection | None = None
         self._launching = asyncio.Lock()
         self._closed = False
         self._burials: set[asyncio.Task[None]] = set()
+
+    @property
+    def cgroups(self) -> Cgroups | None:
+        """Known after the first `connection`."""
+        return self._cgroups
+
+    @property
+    def storage(self) -> EphemeralStorage | None:
+        """None where what is in /tmp counts as memory."""
+        return self._storage
+
+    @property
+    def block(self) -> UidBlock | None:
+        """None once it is closed."""
+        return self._block
 
     @property
     def zygote_pid(self) -> int:
@@ -77,10 +90,10 @@ class ZygoteSlot:
             if connection is not None:
                 await connection.close()
             await asyncio.gather(*self._burials)
-            block, self.block = self.block, None
+            block, self._block = self._block, None
             if block is not None:
                 block.close()
-            storage, self.storage = self.storage, None
+            storage, self._storage = self._storage, None
             if storage is not None:
                 storage.close()
 
@@ -89,7 +102,7 @@ class ZygoteSlot:
             raise SandboxUnavailable("the sandbox is closed")
         configuration = {**self._configuration, "storage_listener": self._listen()}
         connection, ready = await ZygoteConnection.launch(
-            self.interpreter, self.block, configuration, self._on_event, self._lost
+            self.interpreter, self._block, configuration, self._on_event, self._lost
         )
         if ready["version"] != self.interpreter.version:
             await connection.close()
@@ -99,9 +112,9 @@ class ZygoteSlot:
         self.own_loopback = ready["own_loopback"]
         self.packages = frozenset(ready["packages"])
         self.package_problems = tuple(ready["package_problems"])
-        self.cgroups = Cgroups(ready["groups"]) if ready["groups"] else None
-        if self.storage is not None:
-            self.storage.cgroups = self.cgroups
+        self._cgroups = Cgroups(ready["groups"]) if ready["groups"] else None
+        if self._storage is not None:
+            self._storage.cgroups = self._cgroups
         elif self._configuration["level"] == "L3":
             self.weaknesses += (f"files in /tmp count as memory: {self._no_storage}",)
         self._connection = connection
@@ -111,19 +124,18 @@ class ZygoteSlot:
         """A descriptor by which this process hears of the first use of each /tmp; -1 where it cannot."""
         if self._configuration["level"] != "L3":
             return -1
-        if self.storage is None:
+        if self._storage is None:
             try:
-                self.storage = EphemeralStorage(HeldOpens(Path(self._configuration["scratch"])))
+                self._storage = EphemeralStorage(HeldOpens(Path(self._configuration["scratch"])))
             except OSError as error:
                 self._no_storage = str(error)
                 return -1
-        self.storage.cgroups = None
-        return self.storage.descriptor
+        self._storage.cgroups = None
+        return self._storage.descriptor
 
     def _lost(self) -> None:
         logger.error("zygote died", extra={"interpreter": str(self.interpreter.path)})
-        lost, self._connection = self._connection, None
-        if lost is not None:
+        if (lost := self._connection) is not None:
             self._burials.add(burial := asyncio.create_task(lost.close(), name="bury zygote"))
             burial.add_done_callback(self._burials.discard)
-        self._on_lost()
+        super()._lost()

@@ -23,6 +23,7 @@ from .encoding import Encoding
 from .function_log import FunctionLog, flush_streams, open_streams
 from .function_loop import FunctionLoop
 from .handler import prepare_path
+from .init_imports import InitImports
 from .rehearsal import rehearse
 from .template import CHANNEL_DESCRIPTOR, LINE_DESCRIPTOR, Template
 
@@ -160,6 +161,8 @@ class Child:
             if is_template:
                 task_root = request["confinement"]["task_root"]
                 return Template(self._isolation, loop, task_root).run(request["handler"])
+            if request["learns"]:
+                return loop.run(request["handler"], InitImports(request["library"]).report)
             return loop.run(request["handler"])
         except SystemExit:
             raise

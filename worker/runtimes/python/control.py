@@ -8,13 +8,16 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _signal: Any = importlib.import_module("_signal")  # which type checkers do not know
 
 MESSAGE_BYTES = 262_144
 MAX_DESCRIPTORS = 12
+END_SECONDS = 10.0
+END_PAUSE_SECONDS = 0.002
 
 
 def send(control: socket.socket, event: str, **members: Any) -> None:
@@ -109,3 +112,17 @@ def ended_children() -> Iterator[tuple[int, int]]:
         if pid == 0:
             return
         yield pid, status
+
+
+def wait_for_end(pids: Iterable[int]) -> None:
+    """Give children a few seconds to end by themselves; those that do not are left."""
+    left, give_up = set(pids), time.monotonic() + END_SECONDS
+    while left and time.monotonic() < give_up:
+        for pid in list(left):
+            try:
+                ended, _ = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                ended = pid
+            if ended:
+                left.discard(pid)
+        time.sleep(END_PAUSE_SECONDS)

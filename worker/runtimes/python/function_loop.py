@@ -7,6 +7,7 @@ import resource
 import select
 import socket
 import time
+from collections.abc import Callable
 
 from . import faults, frames, snap_start
 from .context import LambdaContext, context_names
@@ -34,8 +35,9 @@ class HandlerLoop:
         self._trace = TraceVariable()
         self._names = context_names(os.environ)
 
-    def run(self, handler_name: str) -> int:
-        """Import the handler and answer requests; returns the process's exit status."""
+    def run(self, handler_name: str, report: Callable[[], bytes] = bytes) -> int:
+        """Import the handler and answer requests; returns the process's exit status. `report` is asked what
+        to tell of init when it is over."""
         try:
             handler = load_handler(handler_name)
             if snap_start.is_wanted():
@@ -43,7 +45,7 @@ class HandlerLoop:
                 snap_start.after_restore()
         except Exception as error:
             return self.give_up(error)
-        self.ready()
+        self.ready(report())
         return self.serve(handler)
 
     def give_up(self, error: Exception) -> int:
@@ -53,9 +55,9 @@ class HandlerLoop:
         self._answer(0, frames.INIT_ERROR, faults.encode(document))
         return 1
 
-    def ready(self) -> None:
+    def ready(self, report: bytes = b"") -> None:
         """Init is over."""
-        self._answer(0, frames.READY, b"")
+        self._answer(0, frames.READY, report)
 
     def serve(self, handler: Handler) -> int:
         """Answer requests; the exit status."""

@@ -17,6 +17,7 @@ from ...sandbox.inside.probe import can_confine
 from ...sandbox.inside.trial import try_out
 from .control import MESSAGE_BYTES, send, wake_on_child_exit
 from .function_log import FunctionLog
+from .import_trial import try_out as _  # noqa: F401 (children run it where its file is not to be seen)
 from .packages import import_packages
 from .preload import preload
 from .rehearsal import warm_up
@@ -62,7 +63,7 @@ def main(control_descriptor: int) -> None:
     send(control, "ready", version=version, **abilities, **found)
     try:
         zygote.serve(child_signals)
-        zygote.living.kill_all()
+        zygote.end()
         _remove_if_empty(configuration["scratch"])
     finally:
         if not zygote.is_child:

@@ -113,7 +113,7 @@ class Living:
         self._sweeping = (pid, batch)
 
     def kill_all(self) -> None:
-        """The worker is gone: leave nothing behind, and no process of the bystanders'."""
+        """Leave nothing behind: no process of the bystanders', no control group."""
         for live in self._live.values():
             self._thaw(live.group)
         everybody = [pid for pid in (*self._by_pid, *self._by_init, *self._bystanders()) if pid]

@@ -35,7 +35,7 @@ class Renewal:
         for descriptor, target in self._open.items():
             if not _is_renewable(descriptor, target):
                 return f"init left something open that copies would share: {target}"
-        shared = _shared_memory()
+        shared = shared_memory()
         return f"init left memory that copies would share: {shared}" if shared else ""
 
     def renew(self) -> None:
@@ -121,7 +121,7 @@ def _flags(descriptor: int) -> int:
     return os.O_RDONLY
 
 
-def _shared_memory() -> str:
+def shared_memory() -> str:
     """What a writable shared mapping shows, if there is one."""
     with open("/proc/self/maps") as maps:
         for line in maps:

@@ -7,7 +7,8 @@ with it, taking every environment along. Function code never runs in it. It keep
 Requests: `start` (identifier, confinement, command, handler, variables, ...; descriptors: output pipe,
 then the channel, the Runtime API's line, a generic process's two ends, if any), `furnish` (identifier,
 limits, furnishing; descriptors: the Runtime API's line, if any): a generic process gets what is a
-function's; `branch` (descriptor: a control socket): a branch of this zygote; `kill` (remains).
+function's; `branch` and `import` (descriptor: a control socket): a branch of this zygote (`branch`,
+`import_branch`); `kill` (remains).
 Events: `ready` or `unavailable`, `started`, `failed`, `furnished` or `unfurnished`, `exited`, `gone`.
 """
 
@@ -18,15 +19,16 @@ import logging
 import os
 import select
 import socket
-from typing import Any
+from typing import Any, NoReturn
 
-from ...sandbox.inside.cgroups import CgroupLimits
+from ...sandbox.inside.cgroups import CgroupLimits, PartOfCgroups
 from ...sandbox.inside.furnish import Furnishing, furnish, furnish_sealed
 from ...sandbox.inside.isolation import Isolation
 from ...sandbox.inside.kernel import MS_NODEV, MS_NOSUID, MS_RDONLY
 from .branch import grow
-from .control import drain, ended_children, kill, receive, send, tell_started
+from .control import drain, ended_children, kill, receive, send, tell_started, wait_for_end
 from .function_log import FunctionLog
+from .import_branch import prepare_branch, serve_branch
 from .living import Live, Living
 from .nursery import Nursery
 from .stem import Stem
@@ -44,6 +46,7 @@ class Zygote:
         self._isolation = isolation
         self._log = log
         self._branches: set[int] = set()
+        self._import_branches: set[int] = set()
         self._nursery = Nursery(control, isolation, log, prepared)
         self.living = Living(control, isolation, self._other_children)
 
@@ -79,6 +82,8 @@ class Zygote:
             self._start(request, message, descriptors)
         elif request["request"] == "branch":
             self._grow_branch(descriptors[0])
+        elif request["request"] == "import":
+            self._grow_import_branch(request, descriptors[0])
         elif request["request"] == "furnish":
             self._furnish(request, descriptors)
         else:
@@ -93,6 +98,29 @@ class Zygote:
         except OSError as error:
             logging.getLogger(__name__).error("no branch: %s", error)
         os.close(control)
+
+    def _grow_import_branch(self, request: dict[str, Any], control: int) -> None:
+        """As `_grow_branch`; the child returns in its own children only."""
+        try:
+            pid = os.fork()
+        except OSError as error:
+            logging.getLogger(__name__).error("no branch: %s", error)
+        else:
+            if pid == 0:
+                self._become_import_branch(request, socket.socket(fileno=control))
+            self._import_branches.add(pid)
+        os.close(control)
+
+    def _become_import_branch(self, request: dict[str, Any], control: socket.socket) -> NoReturn:
+        self._nursery.is_child = True
+        isolation = prepare_branch(self._isolation, control, request)
+        serve_branch(Zygote(control, isolation, self._log, request["prepared"]), control)
+        raise AssertionError("a branch returned")
+
+    def end(self) -> None:
+        """The worker is gone: leave nothing behind. Branches that are zygotes hear of it themselves."""
+        wait_for_end(self._import_branches)
+        self.living.kill_all()
 
     def _start(self, request: dict[str, Any], message: bytes, descriptors: list[int]) -> None:
         try:
@@ -173,11 +201,19 @@ class Zygote:
     def _reap(self) -> None:
         for pid, status in ended_children():
             if not self.living.ended(pid, status):
-                self._branches.discard(pid)
                 self._nursery.ended(pid)
+                self._branches.discard(pid)
+                if pid in self._import_branches:
+                    self._import_branches.discard(pid)
+                    self._clear_after(pid)
+
+    def _clear_after(self, branch: int) -> None:
+        """What a branch leaves where it did not end by itself."""
+        if self._isolation.cgroups is not None:
+            PartOfCgroups(self._isolation.cgroups, f"{branch}-").clear()
 
     def _other_children(self) -> list[int]:
-        return [*self._branches, *self._nursery.pids]
+        return [*self._branches, *self._import_branches, *self._nursery.pids]
 
     def _tell(self, event: str, identifier: str, **members: Any) -> None:
         send(self._control, event, identifier=identifier, **members)

@@ -208,6 +208,22 @@ class Cgroups:
             return
 
 
+class PartOfCgroups(Cgroups):
+    """Of the `whole`, the groups whose names begin with `prefix`: nothing else is thawed or removed."""
+
+    def __init__(self, whole: Cgroups, prefix: str) -> None:
+        super().__init__(whole.directories)
+        self.loopback = whole.loopback
+        self._prefix = prefix
+
+    def remove_all(self) -> None:
+        """The whole is another's."""
+        self.clear()
+
+    def _names(self) -> set[str]:
+        return {name for name in super()._names() if name.startswith(self._prefix)}
+
+
 def _write(path: str, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:

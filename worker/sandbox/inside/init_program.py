@@ -87,8 +87,9 @@ class InitProgram:
         descriptor = os.memfd_create("init", os.MFD_CLOEXEC)
         os.write(descriptor, program(platform.machine(), dies_with_parent=dies_with_parent))
         # Reopened for reading: a file that is open for writing cannot be executed.
-        self._path = f"/proc/self/fd/{os.open(f'/proc/self/fd/{descriptor}', os.O_RDONLY | os.O_CLOEXEC)}"
+        self.descriptor = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
         os.close(descriptor)
+        self._path = f"/proc/self/fd/{self.descriptor}"
 
     def spawn(self) -> int:
         """Start it as a child of this process; its pid. Raises OSError."""

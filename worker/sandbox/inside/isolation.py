@@ -77,6 +77,12 @@ class Isolation:
         """What a child needs until it is confined."""
         return [each for each in (self.root_namespace, self.storage_listener) if each >= 0]
 
+    @property
+    def own_descriptors(self) -> set[int]:
+        """What a zygote needs to fork children."""
+        init = self.init.descriptor if self.init is not None else -1
+        return (self.descriptors | {self.pid_namespace, init}) - {-1}
+
 
 def set_up(kernel: Kernel, configuration: dict[str, Any]) -> Isolation:
     """Everything that the level needs, as the zygote's configuration asks for it. Raises OSError."""
