@@ -78,8 +78,8 @@ def isolation_options(command: Command) -> Command:
                      "which do not bring it; needs L2 or L3. Nothing is learned then."),
         click.option("--learned-imports-mb", type=click.IntRange(0, 65_536), default=128, show_default=True,
                      envvar="LIGHTSWITCH_LEARNED_IMPORTS_MB",
-                     help="Memory of each worker for processes that have imported what functions import of the "
-                     "Python runtime's own modules; some 18 MB for boto3. 0: none."),
+                     help="Memory of each worker for processes that have imported what functions import, of "
+                     "the Python runtime's own modules; some 18 MB for boto3. 0: none."),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
