@@ -47,7 +47,7 @@ def handler(event, context):
 STANDARD = (
     LOOK
     + """
-import asyncio, ctypes.util, doctest, email.mime.multipart, http.server, imaplib, mailbox, optparse
+import asyncio, ctypes.util, email.mime.multipart, http.server, imaplib, mailbox, optparse
 import multiprocessing.pool, pickletools, plistlib, pydoc, tarfile, unittest.mock, xml.dom.minidom
 import xmlrpc.server
 

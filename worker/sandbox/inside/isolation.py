@@ -81,7 +81,7 @@ class Isolation:
     def own_descriptors(self) -> set[int]:
         """What a zygote needs to fork children."""
         init = self.init.descriptor if self.init is not None else -1
-        return (self.descriptors | {self.pid_namespace, init}) - {-1}
+        return {*self.descriptors, self.pid_namespace, init} - {-1}
 
 
 def set_up(kernel: Kernel, configuration: dict[str, Any]) -> Isolation:
