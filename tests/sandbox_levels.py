@@ -36,12 +36,15 @@ async def workbench_at(
     allowed_networks: tuple[str, ...] = (),
     packages: tuple[str, ...] = (),
     prepared: int = IsolationPolicy().prepared,
+    imports_mb: int = 0,
 ) -> AsyncIterator[Workbench]:
-    """A workbench whose functions are isolated at `level` exactly."""
+    """A workbench whose functions are isolated at `level` exactly. It learns nothing of their imports unless
+    it has memory for that: there are no other environments then than those that a test starts."""
     library = directory / "library"
     policy = IsolationPolicy(
         forced=level,
         network=network,
+        imports_mb=imports_mb,
         allowed_networks=allowed_networks,
         packages=packages,
         prepared=prepared,

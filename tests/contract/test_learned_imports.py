@@ -20,6 +20,7 @@ from tests.waiting import until
 from worker.environments.interface import Succeeded
 from worker.sandbox.levels import Level
 
+MEMORY_MB = 64
 LOOK = """
 import os, sys
 before = {name for name in ("asyncio", "boto3", "six") if name in sys.modules}
@@ -69,13 +70,13 @@ OWN_SIX = Path(str(distribution("six").locate_file("six.py"))).read_text()
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_at(Level.L3, tmp_path) as bench:
+    async with workbench_at(Level.L3, tmp_path, imports_mb=MEMORY_MB) as bench:
         yield bench
 
 
 @pytest.fixture(params=[Level.L3, Level.L2, Level.L1, Level.L0], ids=str)
 async def bench_of_level(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Workbench]:
-    async with workbench_at(request.param, tmp_path) as bench:
+    async with workbench_at(request.param, tmp_path, imports_mb=MEMORY_MB) as bench:
         yield bench
 
 
@@ -217,7 +218,7 @@ async def test_when_the_process_that_imported_dies_functions_start_as_before(ben
 
 async def test_nothing_of_it_is_left_in_the_end(tmp_path: Path) -> None:
     for level in (Level.L3, Level.L0):
-        async with workbench_at(level, tmp_path / str(level)) as bench:
+        async with workbench_at(level, tmp_path / str(level), imports_mb=MEMORY_MB) as bench:
             root = bench.code(app=USES)
             await seen_ahead(bench, root)
             tried = await bench.start("app.handler", root)

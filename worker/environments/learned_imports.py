@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -35,7 +35,6 @@ from worker.sandbox.import_sets import (
     is_worth_it,
     read_report,
 )
-from worker.sandbox.interface import Sandbox
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +47,15 @@ MOST_TRIALS = 256
 """Outcomes that are remembered, the latest ones."""
 MOST_WAITING = 16
 NOTHING = FunctionImports(frozenset(), frozenset())
+
+
+class KeepsImports(Protocol):
+    """What of a sandbox is needed here."""
+
+    @property
+    def import_sets(self) -> Sequence[ImportSet] | None: ...
+
+    async def import_ahead(self, found: ImportSet) -> bool: ...
 
 
 class TrialEnvironment(Protocol):
@@ -81,7 +89,7 @@ _decode = msgspec.json.Decoder(_Told).decode
 class LearnedImports:
     """Of one worker. `make` makes environments for trials."""
 
-    def __init__(self, sandbox: Sandbox, make: MakeEnvironment) -> None:
+    def __init__(self, sandbox: KeepsImports, make: MakeEnvironment) -> None:
         self._sandbox = sandbox
         self._make = make
         self._functions: dict[Key, FunctionImports] = {}
@@ -104,7 +112,7 @@ class LearnedImports:
 
     def learn(self, spec: EnvironmentSpec, report: bytes, init_ms: float) -> None:
         """An environment is initialised, and has told `report`."""
-        function = read_report(report) or NOTHING
+        function = (read_report(report) if report else None) or NOTHING
         self._functions[_key(spec)] = function
         while len(self._functions) > MOST_FUNCTIONS:
             del self._functions[next(iter(self._functions))]

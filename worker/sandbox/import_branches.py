@@ -47,7 +47,9 @@ class ImportBranches:
         heard: Callable[[Event], None],
         lost: Callable[[BranchSlot], None],
         in_use: Callable[[BranchSlot], bool],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now = now
         self._limit_kb = limit_mb * 1024
         self._prepared = min(prepared, PREPARED)
         self._zygote = zygote
@@ -69,7 +71,7 @@ class ImportBranches:
     def fitting(self, slot: ZygoteSlot, spec: ProcessSpec, variables: Mapping[str, str]) -> BranchSlot | None:
         """The branch of `slot` to fork a function from that is started with `variables`; None where there is
         none that serves it."""
-        if spec.imports is None or spec.channel is None or spec.image is not None or not self._branches:
+        if spec.imports is None or not spec.imports.modules or not self._branches:
             return None
         version = slot.interpreter.version
         sets = [found for found, branch in self._branches.items() if branch.slot.stem is slot]
@@ -79,7 +81,7 @@ class ImportBranches:
 
     def _use(self, found: ImportSet) -> BranchSlot:
         branch = self._branches.pop(found)
-        branch.used = time.monotonic()
+        branch.used = self._now()
         self._branches[found] = branch  # the one used last comes last
         return branch.slot
 
@@ -119,7 +121,7 @@ class ImportBranches:
             self._deaths[found] = MOST_DEATHS
             await branch.close()
             return
-        self._branches[found] = _Branch(branch, ready["kilobytes"], time.monotonic())
+        self._branches[found] = _Branch(branch, ready["kilobytes"], self._now())
         logger.info(
             "imports_kept", extra={"packages": sorted(found.top_level), "kilobytes": ready["kilobytes"]}
         )
@@ -130,7 +132,7 @@ class ImportBranches:
         return self._limit_kb - sum(each.kilobytes for each in others)
 
     def _make_room(self, kilobytes: int) -> bool:
-        oldest = time.monotonic() - REST_SECONDS
+        oldest = self._now() - REST_SECONDS
         for found, branch in list(self._branches.items()):
             if self._fits_one_more(kilobytes):
                 break

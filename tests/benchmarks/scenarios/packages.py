@@ -52,7 +52,7 @@ async def _measure(findings: Findings, effort: Effort, packages: tuple[str, ...]
     with tempfile.TemporaryDirectory(prefix="lightswitch-packages-") as name:
         directory = Path(name)
         os.chmod(directory, 0o711)
-        policy = IsolationPolicy(forced=Level.L3, packages=packages)
+        policy = IsolationPolicy(forced=Level.L3, packages=packages, imports_mb=0)
         library = directory / "library"
         sandbox = ProcessSandbox(directory / "worker", library / "current", policy=policy)
         async with workbench(directory, library, sandbox) as bench:

@@ -20,7 +20,7 @@ PAUSE_SECONDS = 0.15
 def measure(contestants: Contestants, effort: Effort) -> Findings:
     """The same code, unpublished and as a version with SnapStart, in turns."""
     findings = Findings("SnapStart, four boto3 clients at import")
-    system = contestants.crowded
+    system = contestants.start_fresh("snapstart", "--learned-imports-mb", "0")
     version = _publish(system)
     ways = {"as usual": FUNCTION, "restored": f"{FUNCTION}%3A{version}"}
     latencies: dict[str, list[float]] = {way: [] for way in ways}

@@ -162,7 +162,8 @@ class Child:
                 task_root = request["confinement"]["task_root"]
                 return Template(self._isolation, loop, task_root).run(request["handler"])
             if request["learns"]:
-                return loop.run(request["handler"], InitImports(request["library"]).report)
+                imports = InitImports(request["library"], request["variables"])
+                return loop.run(request["handler"], imports.report)
             return loop.run(request["handler"])
         except SystemExit:
             raise

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .import_marks import changes, marks_of_interpreter, marks_of_process
-from .init_imports import imported_since, runtime_places
+from .init_imports import modules_of_runtime, runtime_places
 from .memory import private_kilobytes
 
 REFUSED_EVENTS = (
@@ -91,7 +91,7 @@ def try_out(names: Sequence[str]) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "kilobytes": max(0, private_kilobytes() - kilobytes),
-        "came": imported_since(before, places),
+        "came": modules_of_runtime(set(sys.modules) - before, places),
         "read": {name: os.environ.get(name) for name in read},
         "problems": sorted(problems),
     }
