@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import redis
+
 from broker.provisioning.redis_store import RedisProvisioningStore
 from tests.deployment_packages import package
 from tests.faults.callers import Callers
@@ -49,6 +51,17 @@ def held(system: LiveSystem) -> dict[str, int]:
     return asyncio.run(ask())
 
 
+def offered(system: LiveSystem) -> dict[str, int]:
+    """What each worker offers to calls: its environments, but for those that it is about to give up."""
+    server = redis.Redis(unix_socket_path=str(system.redis_socket), decode_responses=True)
+    found: dict[str, int] = {}
+    for key in server.scan_iter(f"*:offers:{FUNCTION}:1"):
+        offers: Any = server.zrange(key, 0, -1, withscores=True)
+        found |= {epoch: int(count) for epoch, count in offers}
+    server.close()
+    return found
+
+
 def test_what_a_killed_worker_held_is_initialised_elsewhere(
     start_system: StartSystem, report: Callable[..., None]
 ) -> None:
@@ -70,6 +83,12 @@ def test_what_a_killed_worker_held_is_initialised_elsewhere(
 
     eventually("READY without the killed worker", recovered, READY_WITHIN_SECONDS)
     recovered_seconds = time.monotonic() - killed_at
+
+    def settled() -> bool:
+        now = offered(system)
+        return recovered() and sum(now.get(worker, 0) for worker in held(system)) == COUNT
+
+    eventually("offers of all that is provisioned", settled, READY_WITHIN_SECONDS)
 
     callers = Callers(system)
     waiting = [callers.call({"seconds": 0.5}, function=f"{FUNCTION}:1") for _ in range(COUNT)]

@@ -121,6 +121,7 @@ class Keeper:
         said = Announcement(host.worker, _provisionable_mb(host), host.runtimes(), holdings)
         fleet = await self._store.announce(said, ANNOUNCED_MS)
         if not self._neighbours.believed((other.worker for other in fleet), self._clock()):
+            self._give_nothing_up()
             return
         planned = plan(wanted, fleet)
         for key in self._jobs.keys() - {demand.key for demand in wanted}:
@@ -189,6 +190,13 @@ class Keeper:
             return provision.count
         provision.leaving = 0
         return count
+
+    def _give_nothing_up(self) -> None:
+        """What was to go was to be replaced by others, who may be gone."""
+        for job in self._jobs.values():
+            if job.provision.leaving:
+                job.provision.leaving = 0
+                job.provision.changed()
 
     def _maybe_retry(self, job: Job) -> None:
         now = self._clock()

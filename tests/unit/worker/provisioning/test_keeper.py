@@ -194,6 +194,25 @@ async def test_what_is_to_be_given_up_is_no_longer_offered_before_it_goes(town: 
     assert worker.held == 1
 
 
+async def test_what_was_to_be_given_up_is_offered_again_when_the_successor_is_gone(town: Town) -> None:
+    await town.registry.create(function(v1=4))
+    first = town.worker()
+    await town.settle()
+    successor = town.worker()
+    while successor.held < 2:
+        await town.tick()
+    await town.tick(2)  # the successor says so, the first hears it
+    await until(lambda: first.offered == {("f", "1"): 2})
+    assert first.held == 4
+
+    town.workers.remove(successor)
+    await town.store.withdraw("worker-1")
+    await town.tick()
+    await until(lambda: first.offered == {("f", "1"): 4})
+    await town.tick(6)
+    assert first.held == 4
+
+
 async def test_nothing_is_kept_of_a_function_that_is_gone(town: Town) -> None:
     await town.registry.create(function(v1=2))
     worker = town.worker()
