@@ -10,7 +10,7 @@ import msgspec
 from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound
 from broker.interface import Delivery
 from broker.invocation import Outcome, Status, now_ms
-from broker.registry import changes
+from broker.registry import version_changes
 from broker.registry.interface import Registry
 from broker.registry.model import FunctionRecord
 from worker.environments.error_documents import (
@@ -96,7 +96,7 @@ class Snapshots:
         return await self._fail(delivery, _reason(failure), CODES.get(failure.error_type, FUNCTION_ERROR))
 
     async def _succeed(self, delivery: Delivery) -> Outcome:
-        await self._note(delivery, changes.snapshot_taken)
+        await self._note(delivery, version_changes.snapshot_taken)
         return _outcome(delivery, "succeeded", "Success")
 
     async def _try_again(self, delivery: Delivery, reason: str) -> Outcome | None:
@@ -107,7 +107,7 @@ class Snapshots:
 
     async def _fail(self, delivery: Delivery, reason: str, code: str) -> Outcome:
         def change(record: FunctionRecord, version: str) -> FunctionRecord:
-            return changes.snapshot_failed(record, version, reason, code)
+            return version_changes.snapshot_failed(record, version, reason, code)
 
         await self._note(delivery, change)
         return _outcome(delivery, "failed", reason)

@@ -10,6 +10,13 @@ from typing import Any
 from broker.errors import FunctionNotFound
 from broker.invocation import LATEST
 from broker.registry import changes
+from broker.registry.event_invoke_configs import (
+    NoEventInvokeConfig,
+    delete_event_invoke_config,
+    event_invoke_config,
+    set_event_invoke_config,
+    update_event_invoke_config,
+)
 from broker.registry.model import EventInvokeConfig, FunctionRecord
 from gateway.lambda_api.context import Context
 from gateway.lambda_api.destinations import check_destination
@@ -25,7 +32,7 @@ async def put_function_event_invoke_config(context: Context, request: Request) -
     name, qualifier = _named(context, request)
     config = EventInvokeConfig(last_modified=time.time(), **await _members(context, request, name))
     record = await _existing(
-        context.registry.update(name, lambda r: changes.set_event_invoke_config(r, qualifier, config))
+        context.registry.update(name, lambda r: set_event_invoke_config(r, qualifier, config))
     )
     return _describe(context, record, qualifier)
 
@@ -34,7 +41,7 @@ async def update_function_event_invoke_config(context: Context, request: Request
     name, qualifier = _named(context, request)
     members = {"last_modified": time.time(), **await _members(context, request, name)}
     record = await _existing(
-        context.registry.update(name, lambda r: changes.update_event_invoke_config(r, qualifier, members))
+        context.registry.update(name, lambda r: update_event_invoke_config(r, qualifier, members))
     )
     return _describe(context, record, qualifier)
 
@@ -48,7 +55,7 @@ async def get_function_event_invoke_config(context: Context, request: Request) -
 async def delete_function_event_invoke_config(context: Context, request: Request) -> Result:
     name, qualifier = _named(context, request)
     with _nothing_there(name, qualifier):
-        await context.registry.update(name, lambda r: changes.delete_event_invoke_config(r, qualifier))
+        await context.registry.update(name, lambda r: delete_event_invoke_config(r, qualifier))
     return {}
 
 
@@ -79,7 +86,7 @@ def _nothing_there(name: str, qualifier: str) -> Iterator[None]:
     try:
         yield
     except FunctionNotFound as error:
-        raise changes.NoEventInvokeConfig(name, qualifier) from error
+        raise NoEventInvokeConfig(name, qualifier) from error
 
 
 async def _members(context: Context, request: Request, name: str) -> dict[str, Any]:
@@ -105,7 +112,7 @@ async def _members(context: Context, request: Request, name: str) -> dict[str, A
 
 
 def _describe(context: Context, record: FunctionRecord, qualifier: str) -> Result:
-    config = changes.event_invoke_config(record, qualifier)
+    config = event_invoke_config(record, qualifier)
     return {
         "LastModified": config.last_modified,
         "FunctionArn": context.names.arn(record.name, qualifier),

@@ -6,7 +6,7 @@ from typing import Any
 
 from broker.errors import FunctionExists, FunctionNotFound
 from broker.invocation import LATEST
-from broker.registry import changes
+from broker.registry import changes, version_changes
 from broker.registry.model import FunctionConfig, FunctionRecord
 from gateway.lambda_api import configuration
 from gateway.lambda_api.code_sources import read_code, store_code
@@ -49,7 +49,7 @@ async def create_function(context: Context, request: Request) -> Result:
     record = changes.tag(_new_record(name, {**fields, **code}, request), request.get("Tags", {}))
     qualifier = LATEST
     if request.get("Publish"):
-        record, qualifier = changes.publish_version(record, **_publication())
+        record, qualifier = version_changes.publish_version(record, **_publication())
     try:
         stored = await context.registry.create(record)
     except FunctionExists as error:
@@ -147,7 +147,7 @@ async def _update_latest(context: Context, name: str, request: Request, members:
             expected_revision=request.get("RevisionId"),
         )
         if request.get("Publish"):
-            updated, published_as = changes.publish_version(updated, **publication)
+            updated, published_as = version_changes.publish_version(updated, **publication)
         return updated
 
     stored = await context.registry.update(name, change)
@@ -164,8 +164,8 @@ async def _delete_version(context: Context, name: str, qualifier: str) -> None:
     if not qualifier.isdigit():
         raise invalid_parameter("Deletion of aliases is not currently supported.")
     try:
-        await context.registry.update(name, lambda record: changes.delete_version(record, qualifier))
-    except changes.VersionInUse as error:
+        await context.registry.update(name, lambda record: version_changes.delete_version(record, qualifier))
+    except version_changes.VersionInUse as error:
         raise conflict(
             "Unable to delete version because the following aliases reference it:"
             f" [{', '.join(error.aliases)}]"

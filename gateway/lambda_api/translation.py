@@ -12,7 +12,7 @@ from broker.errors import (
     FunctionNotFound,
     Throttled,
 )
-from broker.registry import changes, provisioned
+from broker.registry import alias_changes, changes, event_invoke_configs, provisioned
 from gateway.errors import ApiError
 from gateway.lambda_api.errors import (
     conflict,
@@ -33,16 +33,16 @@ def translate(error: BrokerError, names: FunctionNames) -> ApiError:
             return names.not_found(error.function_name)
         case changes.QualifierNotFound():
             return names.not_found(error.function_name, error.qualifier)
-        case changes.AliasNotFound():
+        case alias_changes.AliasNotFound():
             return not_found(f"Cannot find alias arn: {names.arn(error.function_name, error.alias)}")
-        case changes.AliasExists():
+        case alias_changes.AliasExists():
             return conflict(f"Alias already exists: {names.arn(error.function_name, error.alias)}")
-        case changes.NoEventInvokeConfig():
+        case event_invoke_configs.NoEventInvokeConfig():
             arn = names.arn(error.function_name, error.qualifier)
             return not_found(f"The function {arn} doesn't have an EventInvokeConfig")
         case provisioned.NoProvisionedConcurrency():
             return nothing_provisioned()
-        case changes.RoutingRefused():
+        case alias_changes.RoutingRefused():
             return invalid_parameter(str(error))
         case changes.TooManyTags():
             return invalid_parameter("Number of tags exceeds resource tag limit.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from broker.invocation import LATEST
-from broker.registry import changes
+from broker.registry import alias_changes, version_changes
 from broker.registry.model import Alias, FunctionRecord
 from gateway.lambda_api import configuration
 from gateway.lambda_api.context import Context
@@ -28,7 +28,7 @@ async def publish_version(context: Context, request: Request) -> Result:
 
     def change(record: FunctionRecord) -> FunctionRecord:
         nonlocal number
-        published, number = changes.publish_version(
+        published, number = version_changes.publish_version(
             record,
             revision_id=revision,
             published_at=at,
@@ -40,7 +40,7 @@ async def publish_version(context: Context, request: Request) -> Result:
 
     try:
         stored = await context.registry.update(name, change)
-    except changes.CodeChanged as error:
+    except version_changes.CodeChanged as error:
         raise invalid_parameter(
             f"CodeSHA256 ({error.expected_sha256}) is different from current CodeSHA256 in $LATEST"
             f" ({error.current_sha256}). Please try again with the CodeSHA256 in $LATEST."
@@ -68,7 +68,7 @@ def outlined_versions(names: FunctionNames, record: FunctionRecord) -> Keyed:
 async def create_alias(context: Context, request: Request) -> Result:
     name, _ = named_function(context, request, qualified=False)
     alias = Alias(name=request["Name"], revision_id=configuration.new_revision(), **_members(request))
-    record = await context.registry.update(name, lambda record: changes.create_alias(record, alias))
+    record = await context.registry.update(name, lambda record: alias_changes.create_alias(record, alias))
     return _describe(context, record, alias.name)
 
 
@@ -95,7 +95,7 @@ async def update_alias(context: Context, request: Request) -> Result:
     alias, members, revision = request["Name"], _members(request), configuration.new_revision()
     record = await context.registry.update(
         name,
-        lambda record: changes.update_alias(
+        lambda record: alias_changes.update_alias(
             record, alias, members=members, revision_id=revision, expected_revision=request.get("RevisionId")
         ),
     )
@@ -104,7 +104,7 @@ async def update_alias(context: Context, request: Request) -> Result:
 
 async def delete_alias(context: Context, request: Request) -> Result:
     name, _ = named_function(context, request, qualified=False)
-    await context.registry.update(name, lambda record: changes.delete_alias(record, request["Name"]))
+    await context.registry.update(name, lambda record: alias_changes.delete_alias(record, request["Name"]))
     return {}
 
 
@@ -127,7 +127,7 @@ def _points_to(alias: Alias, version: str) -> bool:
 def _describe(context: Context, record: FunctionRecord, name: str) -> Result:
     alias = record.aliases.get(name)
     if alias is None:
-        raise changes.AliasNotFound(record.name, name)
+        raise alias_changes.AliasNotFound(record.name, name)
     weights = alias.additional_version_weights
     return {
         "AliasArn": context.names.arn(record.name, name),

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from broker.errors import BrokerUnavailable
 from broker.invocation import Invocation, Outcome, new_request_id, now_ms
 from broker.memory import MemoryBroker, MemoryConsumer
-from broker.registry import changes
+from broker.registry import version_changes
 from broker.registry.memory_registry import MemoryRegistry
 from broker.registry.model import FunctionConfig, FunctionRecord
 from worker.environments.interface import InitFailed
@@ -51,7 +51,7 @@ class World:
         """A function with a version that waits; the id of the request to initialise it."""
         latest = FunctionConfig("$LATEST", "python3.12", "app.handler", "role", "sha", 1, "", "r1")
         record = FunctionRecord("f", 0, replace(latest, snap_start=True))
-        record, _ = changes.publish_version(record, revision_id="r2", published_at="")
+        record, _ = version_changes.publish_version(record, revision_id="r2", published_at="")
         await self.registry.create(record)
         now, request_id = now_ms(), new_request_id()
         asked = Invocation(

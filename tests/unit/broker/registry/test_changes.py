@@ -7,7 +7,14 @@ import pytest
 from msgspec.structs import replace
 
 from broker.errors import Conflict
-from broker.registry import changes, policies
+from broker.registry import alias_changes, changes, policies, version_changes
+from broker.registry.event_invoke_configs import (
+    NoEventInvokeConfig,
+    delete_event_invoke_config,
+    event_invoke_config,
+    set_event_invoke_config,
+    update_event_invoke_config,
+)
 from broker.registry.model import Alias, EventInvokeConfig, FunctionRecord
 from tests.function_configs import config
 
@@ -22,7 +29,7 @@ def record(description: str = "") -> FunctionRecord:
 def publish(
     before: FunctionRecord, revision: str = "rev-p", **more: str | None
 ) -> tuple[FunctionRecord, str]:
-    return changes.publish_version(
+    return version_changes.publish_version(
         before, revision_id=revision, published_at="2026-01-02T00:00:00.000+0000", **more
     )
 
@@ -84,7 +91,7 @@ def test_an_update_that_changes_nothing_makes_no_new_version() -> None:
 
 def test_numbers_are_not_given_out_twice() -> None:
     first, _ = publish(record())
-    assert publish(changes.delete_version(first, "1"))[1] == "2"
+    assert publish(version_changes.delete_version(first, "1"))[1] == "2"
 
 
 def test_a_version_with_snap_start_waits_until_it_is_initialised() -> None:
@@ -92,40 +99,40 @@ def test_a_version_with_snap_start_waits_until_it_is_initialised() -> None:
     assert pending.latest.state == "Active"
     assert pending.versions[number].state == "Pending"
 
-    active = changes.snapshot_taken(pending, number)
-    failed = changes.snapshot_failed(pending, number, "KeyError: 'x'", "FunctionError")
+    active = version_changes.snapshot_taken(pending, number)
+    failed = version_changes.snapshot_failed(pending, number, "KeyError: 'x'", "FunctionError")
 
     assert (active.versions["1"].state, active.versions["1"].state_reason_code) == ("Active", "")
     version = failed.versions["1"]
     assert (version.state, version.last_update_status) == ("Failed", "Failed")
     assert (version.state_reason, version.state_reason_code) == ("KeyError: 'x'", "FunctionError")
-    assert changes.snapshot_taken(failed, number) == failed  # told twice, or too late
-    assert changes.snapshot_taken(failed, "7") == failed
+    assert version_changes.snapshot_taken(failed, number) == failed  # told twice, or too late
+    assert version_changes.snapshot_taken(failed, "7") == failed
     for later in (pending, active, failed):
         assert publish(later, "rev-other")[1] == number
 
 
 def test_publishing_other_code_than_meant_is_refused() -> None:
-    with pytest.raises(changes.CodeChanged):
+    with pytest.raises(version_changes.CodeChanged):
         publish(record(), code_sha256="sha-0")
     with pytest.raises(Conflict):
         publish(record(), expected_revision="rev-0")
 
 
 def test_a_version_that_aliases_use_cannot_be_deleted() -> None:
-    with_alias = changes.create_alias(two_versions(), alias("1", v2=0.5))
+    with_alias = alias_changes.create_alias(two_versions(), alias("1", v2=0.5))
     for version in ("1", "2"):
-        with pytest.raises(changes.VersionInUse) as refused:
-            changes.delete_version(with_alias, version)
+        with pytest.raises(version_changes.VersionInUse) as refused:
+            version_changes.delete_version(with_alias, version)
         assert refused.value.aliases == ("live",)
 
 
 def test_what_hangs_on_a_version_or_alias_goes_with_it() -> None:
-    full = changes.create_alias(two_versions(), alias())
+    full = alias_changes.create_alias(two_versions(), alias())
     for qualifier in ("2", "live"):
-        full = changes.set_event_invoke_config(full, qualifier, EventInvokeConfig(last_modified=0.0))
+        full = set_event_invoke_config(full, qualifier, EventInvokeConfig(last_modified=0.0))
         full = policies.add_statement(full, qualifier, "a", RAW, revision_id="rev-3", expected_revision=None)
-    bare = changes.delete_alias(changes.delete_version(full, "2"), "live")
+    bare = alias_changes.delete_alias(version_changes.delete_version(full, "2"), "live")
     assert (bare.event_invoke_configs, bare.policies, bare.aliases) == ({}, {}, {})
     assert set(bare.versions) == {"1"}
 
@@ -135,50 +142,50 @@ def test_what_hangs_on_a_version_or_alias_goes_with_it() -> None:
     [
         (alias("9"), changes.QualifierNotFound),
         (alias("1", v9=0.5), changes.QualifierNotFound),
-        (alias("1", v1=0.5), changes.RoutingRefused),
-        (alias("1", v1=0.1, v2=0.1), changes.RoutingRefused),
-        (alias("$LATEST", v2=0.5), changes.RoutingRefused),
+        (alias("1", v1=0.5), alias_changes.RoutingRefused),
+        (alias("1", v1=0.1, v2=0.1), alias_changes.RoutingRefused),
+        (alias("$LATEST", v2=0.5), alias_changes.RoutingRefused),
     ],
 )
 def test_an_alias_must_point_to_versions_that_fit(refused: Alias, error: type[Exception]) -> None:
     with pytest.raises(error):
-        changes.create_alias(two_versions(), refused)
-    created = changes.create_alias(two_versions(), alias())
+        alias_changes.create_alias(two_versions(), refused)
+    created = alias_changes.create_alias(two_versions(), alias())
     members = {
         "function_version": refused.function_version,
         "additional_version_weights": refused.additional_version_weights,
     }
     with pytest.raises(error):
-        changes.update_alias(created, "live", members=members, revision_id="r", expected_revision=None)
+        alias_changes.update_alias(created, "live", members=members, revision_id="r", expected_revision=None)
 
 
 def test_an_alias_is_created_once_and_updated_by_revision() -> None:
-    created = changes.create_alias(two_versions(), alias())
-    with pytest.raises(changes.AliasExists):
-        changes.create_alias(created, alias())
-    moved = changes.update_alias(
+    created = alias_changes.create_alias(two_versions(), alias())
+    with pytest.raises(alias_changes.AliasExists):
+        alias_changes.create_alias(created, alias())
+    moved = alias_changes.update_alias(
         created, "live", members={"function_version": "2"}, revision_id="rev-b", expected_revision="rev-a"
     )
     assert moved.aliases["live"].function_version == "2"
     with pytest.raises(Conflict):
-        changes.update_alias(moved, "live", members={}, revision_id="rev-c", expected_revision="rev-a")
-    with pytest.raises(changes.AliasNotFound):
-        changes.update_alias(moved, "nobody", members={}, revision_id="rev-c", expected_revision=None)
+        alias_changes.update_alias(moved, "live", members={}, revision_id="rev-c", expected_revision="rev-a")
+    with pytest.raises(alias_changes.AliasNotFound):
+        alias_changes.update_alias(moved, "nobody", members={}, revision_id="rev-c", expected_revision=None)
 
 
 def test_event_invoke_configs_belong_to_a_qualifier_that_exists() -> None:
     config = EventInvokeConfig(last_modified=1.0, maximum_retry_attempts=1, on_failure="arn")
     with pytest.raises(changes.QualifierNotFound):
-        changes.set_event_invoke_config(record(), "7", config)
-    stored = changes.set_event_invoke_config(record(), "$LATEST", config)
-    updated = changes.update_event_invoke_config(stored, "$LATEST", {"maximum_retry_attempts": 0})
-    assert changes.event_invoke_config(updated, "$LATEST") == replace(config, maximum_retry_attempts=0)
-    gone = changes.delete_event_invoke_config(updated, "$LATEST")
-    for step in (changes.delete_event_invoke_config, changes.event_invoke_config):
-        with pytest.raises(changes.NoEventInvokeConfig):
+        set_event_invoke_config(record(), "7", config)
+    stored = set_event_invoke_config(record(), "$LATEST", config)
+    updated = update_event_invoke_config(stored, "$LATEST", {"maximum_retry_attempts": 0})
+    assert event_invoke_config(updated, "$LATEST") == replace(config, maximum_retry_attempts=0)
+    gone = delete_event_invoke_config(updated, "$LATEST")
+    for step in (delete_event_invoke_config, event_invoke_config):
+        with pytest.raises(NoEventInvokeConfig):
             step(gone, "$LATEST")
-    with pytest.raises(changes.NoEventInvokeConfig):
-        changes.update_event_invoke_config(gone, "$LATEST", {})
+    with pytest.raises(NoEventInvokeConfig):
+        update_event_invoke_config(gone, "$LATEST", {})
 
 
 def test_tags_are_merged_counted_and_removed() -> None:
@@ -190,7 +197,7 @@ def test_tags_are_merged_counted_and_removed() -> None:
 
 
 def test_a_policy_is_a_revision_of_what_it_belongs_to() -> None:
-    full = changes.create_alias(two_versions(), alias())
+    full = alias_changes.create_alias(two_versions(), alias())
     for number, qualifier in enumerate(("$LATEST", "1", "live")):
         full = policies.add_statement(
             full,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from broker.registry import changes, provisioned
-from broker.registry.changes import MoreThanReserved, QualifierNotFound, RoutingRefused
+from broker.registry import alias_changes, changes, provisioned, version_changes
+from broker.registry.alias_changes import RoutingRefused
+from broker.registry.changes import MoreThanReserved, QualifierNotFound
 from broker.registry.model import FunctionRecord
 from tests.provisioned_functions import asked, function
 
@@ -51,12 +52,12 @@ def test_reserved_concurrency_cannot_fall_below_what_is_provisioned() -> None:
 
 
 def test_an_alias_that_moves_takes_its_environments_along() -> None:
-    record = changes.update_alias(
+    record = alias_changes.update_alias(
         function(live=4), "live", members={"function_version": "2"}, revision_id="r", expected_revision=None
     )
     assert counts(record) == {"2": 4}
     with pytest.raises(RoutingRefused, match="unpublished"):
-        changes.update_alias(
+        alias_changes.update_alias(
             record,
             "live",
             members={"function_version": "$LATEST"},
@@ -73,7 +74,7 @@ def test_an_alias_that_splits_its_calls_splits_its_environments(
     count: int, weight: float, shares: dict[str, int]
 ) -> None:
     record = provisioned.provision(function(), "live", asked(count))
-    weighted = changes.update_alias(
+    weighted = alias_changes.update_alias(
         record,
         "live",
         members={"additional_version_weights": {"2": weight}},
@@ -89,9 +90,9 @@ def test_two_aliases_of_one_version_add_up() -> None:
 
 
 def test_deleting_an_alias_or_a_version_deletes_its_configuration() -> None:
-    record = changes.delete_alias(provisioned.provision(function(v2=1), "live", asked(2)), "live")
+    record = alias_changes.delete_alias(provisioned.provision(function(v2=1), "live", asked(2)), "live")
     assert counts(record) == {"2": 1}
-    record = changes.delete_version(changes.delete_alias(record, "other"), "2")
+    record = version_changes.delete_version(alias_changes.delete_alias(record, "other"), "2")
     assert not record.provisioned
 
 
