@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -137,19 +139,30 @@ async def test_neighbours_of_one_who_fills_his_storage_are_held_to_their_memory(
     assert await told(filler, "read", 20)
 
 
-async def test_who_waits_for_storage_can_be_destroyed(bench: Workbench) -> None:
-    tried = await started(bench)
-    deaf_to_opens(bench)
-    running = asyncio.create_task(tried.run(b'["write", 1]', seconds=60))
-    await until(lambda: "fanotify" in Path(f"/proc/{tried.environment.pid}/wchan").read_text())
+async def test_who_waits_for_storage_can_be_killed_and_others_get_theirs(
+    bench: Workbench, caplog: pytest.LogCaptureFixture
+) -> None:
+    doomed, other = await started(bench), await started(bench)
+    with deaf_to_opens(bench):
+        running = asyncio.create_task(doomed.run(b'["write", 1]', seconds=60))
+        await until(lambda: "fanotify" in Path(f"/proc/{doomed.environment.pid}/wchan").read_text())
+        await doomed.environment.stop()
+        assert (await running).outcome == KILLED
 
-    await tried.environment.stop()
+    assert await told(other, "write", 2) == [2, ""]
+    assert caplog.records == []
 
-    assert (await running).outcome == KILLED
 
-
-def deaf_to_opens(bench: Workbench) -> None:
-    """Have the worker not answer."""
-    for slot in bench.sandbox._slots.values():
-        assert slot.storage is not None
-        asyncio.get_running_loop().remove_reader(slot.storage.descriptor)
+@contextmanager
+def deaf_to_opens(bench: Workbench) -> Iterator[None]:
+    """The worker does not answer who opens a file meanwhile."""
+    loop, storages = asyncio.get_running_loop(), [slot.storage for slot in bench.sandbox._slots.values()]
+    for storage in storages:
+        assert storage is not None
+        loop.remove_reader(storage.descriptor)
+    try:
+        yield
+    finally:
+        for storage in storages:
+            assert storage is not None
+            loop.add_reader(storage.descriptor, storage._hear)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,8 @@ class HeldOpens:
             events = os.read(self.descriptor, MOST_EVENTS * EVENT.size)
         except BlockingIOError:
             return []
-        return [HeldOpen(event[-1], event[-2]) for event in EVENT.iter_unpack(events)]
+        held = [HeldOpen(event[-1], event[-2]) for event in EVENT.iter_unpack(events)]
+        return [each for each in held if each.descriptor >= 0]
 
     def hold_no_more(self, held: HeldOpen) -> None:
         """From now on nobody waits in this file system. Raises OSError."""
@@ -58,11 +60,10 @@ class HeldOpens:
         self._kernel.mark_opens(self.descriptor, path, FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM)
 
     def let_go(self, held: HeldOpen) -> None:
-        """It may open its file."""
-        try:
+        """It may open its file, unless it has been killed."""
+        with suppress(FileNotFoundError):
             os.write(self.descriptor, RESPONSE.pack(held.descriptor, FAN_ALLOW))
-        finally:
-            os.close(held.descriptor)
+        os.close(held.descriptor)
 
     def close(self) -> None:
         """Idempotent."""
