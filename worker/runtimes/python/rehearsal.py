@@ -33,7 +33,7 @@ ASSIGNMENT = json.dumps(
         "has_api_line": False,
         "is_generic": False,
         "extensions": None,
-        "variables": {f"VARIABLE_{number}": "a value" for number in range(20)},
+        "variables": {"PATH": "/usr/bin"},
         "confinement": {
             "uid": 0,
             "mounts": False,

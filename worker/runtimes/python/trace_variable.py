@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 
 NAME = "_X_AMZN_TRACE_ID"
 _CAPACITY_BYTES = 1024
 _START = NAME.encode() + b"="
+_put: Callable[[object], int] = ctypes.CDLL(None).putenv
+"""Found once in a zygote: to ask for it makes a new type each time."""
 
 
 class TraceVariable:
@@ -18,7 +21,6 @@ class TraceVariable:
     """
 
     def __init__(self) -> None:
-        self._put = ctypes.CDLL(None).putenv
         self._text = ctypes.create_string_buffer(_CAPACITY_BYTES)
         self._environ = os.environ
         self._values = getattr(os.environ, "_data", None)
@@ -36,7 +38,7 @@ class TraceVariable:
             os.environ[NAME] = header
         else:
             self._text.value = _START + value
-            self._put(self._text)
+            _put(self._text)
             self._values[NAME.encode()] = value
 
     def _fits(self, value: bytes) -> bool:
