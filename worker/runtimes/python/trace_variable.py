@@ -11,6 +11,8 @@ _CAPACITY_BYTES = 1024
 _START = NAME.encode() + b"="
 _put: Callable[[object], int] = ctypes.CDLL(None).putenv
 """Found once in a zygote: to ask for it makes a new type each time."""
+_text = ctypes.create_string_buffer(_CAPACITY_BYTES)
+"""Of this process, which has one variable of this name; made in a zygote, too."""
 
 
 class TraceVariable:
@@ -21,7 +23,6 @@ class TraceVariable:
     """
 
     def __init__(self) -> None:
-        self._text = ctypes.create_string_buffer(_CAPACITY_BYTES)
         self._environ = os.environ
         self._values = getattr(os.environ, "_data", None)
         self._header = ""
@@ -37,8 +38,8 @@ class TraceVariable:
         elif not isinstance(self._values, dict) or not self._fits(value):
             os.environ[NAME] = header
         else:
-            self._text.value = _START + value
-            _put(self._text)
+            _text.value = _START + value
+            _put(_text)
             self._values[NAME.encode()] = value
 
     def _fits(self, value: bytes) -> bool:
