@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -16,21 +18,43 @@ _VERSION = "3.9.1"
 
 
 class KafkaServer(WebServer):
-    """Keeps its topics over `stop` and `start`. Topics are made by whoever needs them."""
+    """Keeps its topics over `stop` and `start`. Topics are made by whoever needs them. With a `user` it asks
+    clients for the password."""
 
     name = "kafka"
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, heap: str = "256m", user: str = "", password: str = "") -> None:
+        super().__init__(directory, _quiet_port())
+        self._heap = heap
         self.servers = f"127.0.0.1:{self.port}"
         self.url = f"kafka://{self.servers}"
-        self._controller = f"127.0.0.1:{_free_port()}"
+        self._user, self._password = user, password
+        signing_in = {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": user,
+            "sasl.password": password,
+        }
+        self._client: dict[str, Any] = {
+            "bootstrap.servers": self.servers,
+            "log_level": 0,
+            **(signing_in if user else {}),
+        }
+        self._producer: Any = None
+        self._controller = f"127.0.0.1:{_quiet_port()}"
 
     def command(self) -> Sequence[str]:
         found = libraries(self.name, "org.apache.kafka:kafka_2.13", _VERSION)
         _need_the_driver()
         # A short-lived server: compiling it well would cost more than it saves.
-        java = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{found}/*"]
+        java = [
+            "java",
+            f"-Xmx{self._heap}",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            f"{found}/*",
+        ]
         properties = self.directory / "server.properties"
         if not properties.exists():
             self._format(java, properties)
@@ -50,26 +74,28 @@ class KafkaServer(WebServer):
 
         client = self._administrator()
         client.create_partitions([NewPartitions(topic, total)])[topic].result(10)
+        self._producer = None  # it would learn of them only later
 
     def send(self, topic: str, *values: str | bytes | None, **more: Any) -> None:
         """Return when the broker has them, in order; `partition`, `key`, `headers` as the driver's."""
         from confluent_kafka import Producer
 
-        producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 5, "log_level": 0})
+        if self._producer is None:
+            self._producer = Producer({**self._client, "linger.ms": 0})
         failures: list[object] = []
         for value in values:
-            producer.produce(
+            self._producer.produce(
                 topic, value, **more, on_delivery=lambda error, _: failures.append(error) if error else None
             )
-            producer.poll(0)
-        assert producer.flush(20) == 0
+            self._producer.poll(0)
+        assert self._producer.flush(20) == 0
         assert not failures
 
     def records(self, topic: str) -> list[Any]:
         """All that is in partition 0 of a topic."""
         from confluent_kafka import Consumer, TopicPartition
 
-        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "looks", "log_level": 0})
+        consumer = Consumer({**self._client, "group.id": "looks"})
         _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), 10)
         consumer.assign([TopicPartition(topic, 0, 0)])
         found: list[Any] = []
@@ -82,13 +108,16 @@ class KafkaServer(WebServer):
         """The offset that a group has come to; negative where it has none."""
         from confluent_kafka import Consumer, TopicPartition
 
-        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group, "log_level": 0})
+        consumer = Consumer({**self._client, "group.id": group})
         (place,) = consumer.committed([TopicPartition(topic, partition)], 10)
         consumer.close()
         return int(place.offset)
 
     def _format(self, java: Sequence[str], properties: Path) -> None:
         text = _PROPERTIES.format(servers=self.servers, controller=self._controller, folder=self.directory)
+        if self._user:
+            users = {"user": self._user, "password": self._password}
+            text = text.replace("CLIENTS:PLAINTEXT", "CLIENTS:SASL_PLAINTEXT") + _WITH_USERS.format(**users)
         properties.write_text(text)
         tool = [*java, "kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw"]
         subprocess.run([*tool, "-c", str(properties)], check=True, capture_output=True, timeout=60)
@@ -96,7 +125,7 @@ class KafkaServer(WebServer):
     def _administrator(self) -> Any:
         from confluent_kafka.admin import AdminClient
 
-        return AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
+        return AdminClient(self._client)
 
     def _answers(self) -> bool:
         from confluent_kafka import KafkaException
@@ -115,18 +144,24 @@ def _need_the_driver() -> None:
     assert confluent_kafka.libversion()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _quiet_port() -> int:
+    """Free, and not one that the kernel gives to outgoing connections: whoever tries to reach a server that
+    is away may get such a port himself, and then the server cannot come back to it."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
-listeners=PLAINTEXT://{servers},CONTROLLER://{controller}
-advertised.listeners=PLAINTEXT://{servers}
+listeners=CLIENTS://{servers},CONTROLLER://{controller}
+advertised.listeners=CLIENTS://{servers}
+listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=CLIENTS
 controller.listener.names=CONTROLLER
 log.dirs={folder}/data
 num.partitions=1
@@ -141,4 +176,12 @@ num.network.threads=1
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=200
 num.io.threads=2
+"""
+
+_WITH_USERS = """\
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+listener.name.clients.plain.sasl.jaas.config=\
+org.apache.kafka.common.security.plain.PlainLoginModule required \
+username="{user}" password="{password}" user_{user}="{password}";
 """

@@ -32,6 +32,7 @@ from tests.benchmarks.scenarios import (
     schedules,
     snap_start,
     streams,
+    topics,
     urls,
     warm,
 )
@@ -54,6 +55,7 @@ SCENARIOS: dict[str, Scenario] = {
     "schedules": schedules.measure,
     "mappings": mappings.measure,
     "streams": streams.measure,
+    "topics": topics.measure,
     "urls": urls.measure,
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"

@@ -130,7 +130,7 @@ class QueueSettings(TriggerSettings, frozen=True, kw_only=True, forbid_unknown_f
     def window(self) -> int:
         """How many messages may be in hand at once; on Kafka, of each partition."""
         if self.scheme in KAFKA_SCHEMES:
-            return self.prefetch or max(1000, 2 * self.batch_size)  # to read on takes a while
+            return self.prefetch or max(2000, 4 * self.batch_size)  # to read on takes a while
         return self.prefetch or min(65_535, max(20, 2 * self.batch_size * self.max_concurrency))
 
     @property

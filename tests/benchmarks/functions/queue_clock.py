@@ -12,6 +12,6 @@ def handler(event: dict[str, Any], context: object) -> None:
     if "Records" in event:
         count = len(event["Records"])
     else:
-        by_queue = event.get("rmqMessagesByQueue") or event["messagesByQueue"]
+        by_queue = event.get("rmqMessagesByQueue") or event.get("records") or event["messagesByQueue"]
         count = sum(len(messages) for messages in by_queue.values())
     os.write(JOURNAL, f"{started} {count}\n".encode())

@@ -58,8 +58,9 @@ def measure(contestants: Contestants, effort: Effort) -> Findings:
         )
         for source in sources:
             for batch_size in (1, 10):
-                _throughput(findings, triggers, source, effort.async_invocations // 2, batch_size)
-            _latency(findings, triggers, source)
+                queue = f"throughput-{batch_size}"
+                throughput(findings, triggers, source, effort.async_invocations // 2, batch_size, queue)
+            latency(findings, triggers, source)
     return findings
 
 
@@ -86,10 +87,11 @@ class Triggers:
             self._endpoint.send("DELETE", f"/triggers/{trigger_id}")
 
 
-def _throughput(
-    findings: Findings, triggers: Triggers, source: Source, messages: int, batch_size: int
+def throughput(
+    findings: Findings, triggers: Triggers, source: Source, messages: int, batch_size: int, queue: str
 ) -> None:
-    queue, clock = f"throughput-{batch_size}", triggers.clock
+    """Fill a queue of one's own, and let a trigger empty it."""
+    clock = triggers.clock
     source.send(queue, messages)
     clock.clear()
     before = clock.cpu_seconds()
@@ -104,7 +106,8 @@ def _throughput(
     )
 
 
-def _latency(findings: Findings, triggers: Triggers, source: Source, messages: int = 200) -> None:
+def latency(findings: Findings, triggers: Triggers, source: Source, messages: int = 200) -> None:
+    """One message at a time."""
     with triggers.reading(source.url, "latency"):
         waits = triggers.clock.latencies_ms(lambda: source.send("latency", 1), messages)
     add_latency(findings, source.name, waits, LATENCY_PROMISE_MS)

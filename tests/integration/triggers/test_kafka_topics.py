@@ -157,12 +157,22 @@ def kafka_server_has(function: Function, count: int) -> bool:
     return len([value for value in function.values if value != "0"]) == count
 
 
-async def test_a_small_window_neither_loses_nor_repeats(kafka_server: KafkaServer, topic: str) -> None:
+async def test_a_partition_that_was_held_back_goes_on_with_the_next_record(kafka_server: KafkaServer) -> None:
+    topic = f"orders-{uuid.uuid4().hex[:8]}"
+    kafka_server.make_topic(topic, partitions=2)  # the other one has room all the time
     function = Function()
-    kafka_server.send(topic, *map(str, range(60)))
+    kafka_server.send(topic, *map(str, range(30)), partition=0)
+    async with serving(settings(kafka_server, topic, batch_size=5, prefetch=10), function):
+        await until(lambda: len(function.values) >= 30, 30)
+    assert function.values == list(map(str, range(30)))
+
+
+async def test_no_more_is_in_hand_than_the_window(kafka_server: KafkaServer, topic: str) -> None:
+    function = Function()
+    kafka_server.send(topic, *map(str, range(500)))
     async with serving(settings(kafka_server, topic, batch_size=5, prefetch=5), function):
-        await until(lambda: len(function.values) >= 60, 30)
-    assert function.values == list(map(str, range(60)))
+        await until(lambda: len(function.values) >= 500, 30)
+    assert function.values == list(map(str, range(500)))
 
 
 async def test_what_follows_a_reported_failure_comes_again(kafka_server: KafkaServer, topic: str) -> None:
@@ -305,3 +315,24 @@ async def test_a_broker_that_is_away_is_waited_for_at_start_and_in_the_middle(
         own_server.send("orders", "second")
         await until(lambda: function.values == ["first", "second"], 30)
     assert own_server.committed(group_of("orders"), "orders") == 2
+
+
+async def test_a_user_signs_in_and_a_wrong_password_is_reported_and_not_shown(tmp_path: Path) -> None:
+    server = KafkaServer(tmp_path, user="reader", password="hunter2")
+    try:
+        server.start()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    try:
+        server.make_topic("orders")
+        server.send("orders", "first")
+        function = Function()
+        url = f"kafka://reader:hunter2@{server.servers}"
+        async with serving(settings(server, "orders", url=url), function):
+            await until(lambda: function.values == ["first"], 20)
+        wrong = url.replace("hunter2", "hunter3")
+        async with serving(settings(server, "orders", url=wrong), function) as reports:
+            await until(lambda: "_AUTHENTICATION" in "".join(reports), 20)
+        assert "hunter" not in "".join(reports)
+    finally:
+        server.stop()

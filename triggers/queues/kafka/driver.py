@@ -27,7 +27,7 @@ from triggers.queues.settings import MASK, QueueSettings, masked_url
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 _MOST_QUEUED_KB = 16_384
-_FETCH_MS = 100
+_FETCH_MS = 500
 """How long the broker waits for something new. A partition that was held back goes on only after that."""
 _MOST_MESSAGE_BYTES = 100_000_000
 """The broker's own limit decides."""

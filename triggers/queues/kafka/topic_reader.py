@@ -52,6 +52,7 @@ class TopicReader:
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._closing = False
         self._lock = threading.Lock()
+        self._room = threading.Event()
         self._in_hand: Counter[int] = Counter()
         self._bytes_in_hand: Counter[int] = Counter()
         self._done: dict[int, int] = {}
@@ -92,6 +93,7 @@ class TopicReader:
                 self._done[record.partition] = record.offset + 1
                 self._in_hand[record.partition] -= 1
                 self._bytes_in_hand[record.partition] -= len(message.body)
+        self._room.set()
 
     async def close(self) -> None:
         """Commit what is done, where the cluster is there, and stop. Idempotent, never raises."""
@@ -122,6 +124,10 @@ class TopicReader:
             self._tell(self._end, reason)
 
     def _read_some(self) -> None:
+        if self._known and self._known <= self._full():
+            self._room.wait(_BUSY_SECONDS)
+            self._room.clear()
+            return
         busy = self._in_hand.total() > 0 or self._committing
         seconds = _FULL_SECONDS if self._paused else _BUSY_SECONDS if busy else _IDLE_SECONDS
         first = self._consumer.poll(seconds)
@@ -142,15 +148,21 @@ class TopicReader:
         self._tell(self._arrivals.add, messages)
 
     def _hold_back(self) -> None:
-        """Read on only in partitions of which not too much is in hand."""
+        """Read on only in partitions of which not too much is in hand. What the driver has fetched of one
+        that is held back is fetched again, so where all are full we rather read nothing for a moment."""
+        full = self._full()
         with self._lock:
-            full = self._holding(self._settings.window, _MOST_BYTES)
             half = self._holding(self._settings.window // 2 + 1, _MOST_BYTES // 2)
-        if pause := full - self._paused:
+        pause = full - self._paused if self._known - full else set()
+        if pause:
             self._consumer.pause(self._places(pause))
         if resume := self._paused - half:
             self._consumer.resume(self._places(resume))
         self._paused = (self._paused | pause) - resume
+
+    def _full(self) -> set[int]:
+        with self._lock:
+            return self._holding(self._settings.window, _MOST_BYTES)
 
     def _holding(self, messages: int, size_bytes: int) -> set[int]:
         """Partitions of which so much is in hand, by either measure."""
