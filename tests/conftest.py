@@ -16,7 +16,7 @@ from tests.rabbitmq_server import RabbitmqServer
 from tests.rabbitmq_server import find_server as find_rabbitmq
 from tests.redis_server import AppendFsync, RedisServer, find_server
 from tests.s3_server import S3Server
-from tests.web_server import Unavailable
+from tests.web_server import running
 
 
 def pytest_asyncio_loop_factories(
@@ -73,10 +73,8 @@ def namespace() -> str:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """One object store for the whole run; make a bucket of your own."""
-    server = S3Server(tmp_path_factory.mktemp("s3"))
-    server.start()
-    yield server
-    server.stop()
+    with running(S3Server(tmp_path_factory.mktemp("s3"))) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -105,10 +103,5 @@ def rabbitmq_server(
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """One broker for the whole run; use topics of your own, and never stop it."""
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
-    try:
-        server.start()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    yield server
-    server.stop()
+    with running(KafkaServer(tmp_path_factory.mktemp("kafka"))) as server:
+        yield server

@@ -9,8 +9,12 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import pytest
 
 
 class Unavailable(Exception):
@@ -81,3 +85,19 @@ class WebServer:
         except (urllib.error.URLError, OSError):
             return False
         return True
+
+
+S = TypeVar("S", bound=WebServer)
+
+
+@contextmanager
+def running(server: S) -> Iterator[S]:
+    """It serves meanwhile; a test whose server cannot be run on this machine skips with the reason."""
+    try:
+        server.start()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    try:
+        yield server
+    finally:
+        server.stop()

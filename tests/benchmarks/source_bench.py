@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tests.benchmarks.queue_clock import FUNCTION
 from tests.live_system import LiveSystem
-from tests.web_server import WebServer
+from tests.web_server import WebServer, running
 
 S = TypeVar("S", bound=WebServer)
 
@@ -30,13 +30,11 @@ def system_beside(
     make_server: Callable[[Path], S], variable: str, scratch: Path
 ) -> Iterator[tuple[LiveSystem, S]]:
     """Both run; the system and its functions find the server by the `variable`."""
-    server = make_server(scratch)
-    server.start()
-    try:
-        with LiveSystem(scratch / "system", variables={**KEYS, variable: server.url}) as live:
-            yield live, server
-    finally:
-        server.stop()
+    with (
+        running(make_server(scratch)) as server,
+        LiveSystem(scratch / "system", variables={**KEYS, variable: server.url}) as live,
+    ):
+        yield live, server
 
 
 @contextlib.contextmanager

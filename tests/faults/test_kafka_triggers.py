@@ -14,7 +14,7 @@ from tests.faults.journal import Journal
 from tests.faults.waiting import eventually
 from tests.kafka_server import KafkaServer
 from tests.live_system import LiveSystem
-from tests.web_server import Unavailable
+from tests.web_server import running
 
 PARTITIONS = 3
 EACH = 12
@@ -23,14 +23,9 @@ EACH = 12
 @pytest.fixture
 def kafka(tmp_path: Path) -> Iterator[KafkaServer]:
     """A broker of one's own, with the topic."""
-    server = KafkaServer(tmp_path)
-    try:
-        server.start()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    server.make_topic(QUEUE, PARTITIONS)
-    yield server
-    server.stop()
+    with running(KafkaServer(tmp_path)) as server:
+        server.make_topic(QUEUE, PARTITIONS)
+        yield server
 
 
 def send(server: KafkaServer, first: int = 0, last: int = EACH) -> None:

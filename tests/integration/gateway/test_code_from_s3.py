@@ -18,6 +18,7 @@ from gateway.errors import ApiError
 from gateway.s3_objects import S3Objects
 from tests.integration.gateway.conftest import Refused, zipped
 from tests.s3_server import S3Server
+from tests.web_server import running
 
 LIMIT = 1000
 OBJECTS = {("/bucket/code.zip", ""): b"latest", ("/bucket/code.zip", "v1"): b"first"}
@@ -121,10 +122,8 @@ def unused_port() -> int:
 @pytest.fixture(scope="module")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """An S3 with buckets and versions."""
-    server = S3Server(tmp_path_factory.mktemp("s3"))
-    server.start()
-    yield server
-    server.stop()
+    with running(S3Server(tmp_path_factory.mktemp("s3"))) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pytest
 from tests.integration.triggers.test_queues import Function, serving
 from tests.pubsub_server.server import PROJECT, PubSubServer
 from tests.waiting import until
-from tests.web_server import Unavailable
+from tests.web_server import running
 from triggers.queues.message import SourceUnavailable
 from triggers.queues.serving import open_source
 from triggers.queues.settings import QueueSettings
@@ -76,13 +76,8 @@ class Topic:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PubSubServer]:
-    server = PubSubServer(tmp_path_factory.mktemp("pubsub"))
-    try:
-        server.start()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    yield server
-    server.stop()
+    with running(PubSubServer(tmp_path_factory.mktemp("pubsub"))) as server:
+        yield server
 
 
 @pytest.fixture

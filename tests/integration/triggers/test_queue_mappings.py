@@ -15,7 +15,7 @@ from broker.lineage import MOST_RUNS, counted, is_recursive
 from tests.elasticmq.server import ElasticMq
 from tests.integration.triggers.queue_workbench import FUNCTION, FunctionError, QueueServer, serving
 from tests.waiting import until
-from tests.web_server import Unavailable
+from tests.web_server import running
 
 QUICK = {"VisibilityTimeout": "1"}
 
@@ -28,13 +28,8 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def elasticmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElasticMq]:
-    server = ElasticMq(tmp_path_factory.mktemp("elasticmq"))
-    try:
-        server.start()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    yield server
-    server.stop()
+    with running(ElasticMq(tmp_path_factory.mktemp("elasticmq"))) as server:
+        yield server
 
 
 @pytest.fixture(scope="module", params=["moto", "elasticmq"])

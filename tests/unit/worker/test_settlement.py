@@ -9,17 +9,16 @@ import pytest
 from msgspec.structs import replace
 
 from broker.destination_requests import Notice
-from broker.interface import Delivery
-from broker.invocation import LATEST, Invocation, Outcome, Pending, new_request_id, now_ms
+from broker.invocation import LATEST, Pending
 from broker.lineage import MOST_RUNS, counted
 from broker.memory import MemoryBroker, MemoryConsumer
 from broker.registry.memory_registry import MemoryRegistry
 from broker.registry.model import EventInvokeConfig, FunctionConfig, FunctionRecord
+from tests.unit.worker.deliveries import ARN, Deliveries, in_memory
 from worker.settlement import Settlement
 from worker.telling import Telling
 from worker.verdict import Verdict, of_platform, of_unrun
 
-ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 OK = Verdict(b'"fine"')
 FAILED = Verdict(b'{"errorType":"E"}', "Unhandled", "E")
 
@@ -37,43 +36,17 @@ class NoSenders:
         raise AssertionError(f"nobody was to hear of it, but {arn} did")
 
 
-class Bench:
+class Bench(Deliveries):
     def __init__(self, broker: MemoryBroker, consumer: MemoryConsumer, registry: MemoryRegistry) -> None:
-        self.broker, self.consumer, self.registry = broker, consumer, registry
+        super().__init__(broker, consumer)
+        self.registry = registry
         self.settlement = Settlement(Telling(registry, NoSenders()), broker.count, retry_step_seconds=0.0)
-
-    async def delivery(self, age_seconds: float = 0, trace_header: str = "") -> Delivery:
-        accepted = now_ms() - round(age_seconds * 1000)
-        sent = Invocation(
-            new_request_id(),
-            "async",
-            "f",
-            LATEST,
-            1,
-            ARN + "f",
-            b"{}",
-            accepted,
-            accepted + 10**9,
-            trace_header=trace_header,
-        )
-        await self.broker.publish(sent)
-        return await self.next()
-
-    async def next(self) -> Delivery:
-        (delivery,) = await self.consumer.receive(1, 1)
-        return delivery
-
-    async def outcome(self, delivery: Delivery) -> Outcome:
-        outcome = await self.broker.outcome(delivery.invocation.request_id)
-        assert isinstance(outcome, Outcome)
-        return outcome
 
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    broker = MemoryBroker()
-    yield Bench(broker, await broker.consumer(10), MemoryRegistry())
-    await broker.close()
+    async with in_memory() as (broker, consumer):
+        yield Bench(broker, consumer, MemoryRegistry())
 
 
 async def test_a_success_ends_it(bench: Bench) -> None:

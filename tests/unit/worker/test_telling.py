@@ -11,15 +11,15 @@ from msgspec.structs import replace
 from broker.destination_requests import Notice
 from broker.errors import BrokerError, BrokerUnavailable, DestinationRefused, DestinationUnavailable
 from broker.interface import Delivery
-from broker.invocation import LATEST, Invocation, Outcome, Pending, Sequel, Tell, new_request_id, now_ms
+from broker.invocation import LATEST, Outcome, Pending, Sequel, Tell, now_ms
 from broker.memory import MemoryBroker, MemoryConsumer
 from broker.registry.memory_registry import MemoryRegistry
 from broker.registry.model import FunctionConfig, FunctionRecord
+from tests.unit.worker.deliveries import ARN, Deliveries, in_memory
 from worker.telling import PATIENCE_SECONDS, Telling
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:q"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:t"
-FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:"
 
 
 class Sent:
@@ -39,33 +39,17 @@ class Sent:
         return [arn for arn, _ in self.heard]
 
 
-class Bench:
+class Bench(Deliveries):
     def __init__(self, broker: MemoryBroker, consumer: MemoryConsumer) -> None:
-        self.broker, self.consumer, self.sent = broker, consumer, Sent()
-        self.registry = MemoryRegistry()
+        super().__init__(broker, consumer)
+        self.sent, self.registry = Sent(), MemoryRegistry()
         self.telling = Telling(self.registry, self.sent)
-
-    async def delivery(self) -> Delivery:
-        now = now_ms()
-        event = Invocation(new_request_id(), "async", "f", LATEST, 1, FUNCTION + "f", b"{}", now, now + 10**9)
-        await self.broker.publish(event)
-        return await self.next()
-
-    async def next(self) -> Delivery:
-        (delivery,) = await self.consumer.receive(1, 3)
-        return delivery
-
-    async def outcome(self, delivery: Delivery) -> Outcome:
-        outcome = await self.broker.outcome(delivery.invocation.request_id)
-        assert isinstance(outcome, Outcome)
-        return outcome
 
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    broker = MemoryBroker()
-    yield Bench(broker, await broker.consumer(10))
-    await broker.close()
+    async with in_memory() as (broker, consumer):
+        yield Bench(broker, consumer)
 
 
 def sequel(delivery: Delivery, *tells: Tell, age_seconds: float = 0) -> Sequel:
@@ -115,7 +99,7 @@ async def test_a_destination_that_is_a_function_waits_while_the_registry_is_away
     delivery = await bench.delivery()
     with monkeypatch.context() as outage:
         outage.setattr(bench.registry, "get", unavailable)
-        await bench.telling.begin(delivery, sequel(delivery, Tell(FUNCTION + "next", "record")))
+        await bench.telling.begin(delivery, sequel(delivery, Tell(ARN + "next", "record")))
     again = await bench.next()
     assert again.invocation.sequel is not None, "the function that has run does not run again"
     await bench.telling.resume(again)
@@ -146,14 +130,14 @@ async def test_a_function_is_invoked_when_all_others_know(bench: Bench) -> None:
     )
     bench.sent.moods[QUEUE] = DestinationUnavailable("connection refused")
     delivery = await bench.delivery()
-    tells = Tell(FUNCTION + "next", "record"), Tell(QUEUE, "event")
+    tells = Tell(ARN + "next", "record"), Tell(QUEUE, "event")
     await bench.telling.begin(delivery, sequel(delivery, *tells))
     bench.sent.moods.clear()
     again = await bench.next()
     assert again.invocation.function_name == "f"
     await bench.telling.resume(again)
     assert (await bench.next()).invocation.function_name == "next"
-    assert (await bench.outcome(delivery)).dead_letter == f"{QUEUE}, {FUNCTION}next"
+    assert (await bench.outcome(delivery)).dead_letter == f"{QUEUE}, {ARN}next"
 
 
 async def test_a_fenced_delivery_tells_nobody(bench: Bench) -> None:

@@ -29,7 +29,7 @@ from tests.dynamodb_local import DynamoDBLocal
 from tests.integration.triggers.streams.functions import Function, ids
 from tests.s3_server import S3Server
 from tests.waiting import until, until_async
-from tests.web_server import Unavailable
+from tests.web_server import running
 from triggers.aws_calls.client import Clients
 from triggers.event_source_mapping.settings import MappingSettings
 from triggers.event_source_mapping.streams.reader import read_stream
@@ -534,13 +534,8 @@ async def test_a_record_reaches_the_function_soon_after_it_was_written(
 
 @pytest.fixture(scope="session")
 def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBLocal]:
-    server = DynamoDBLocal(tmp_path_factory.mktemp("dynamodb-local"))
-    try:
-        server.start()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    yield server
-    server.stop()
+    with running(DynamoDBLocal(tmp_path_factory.mktemp("dynamodb-local"))) as server:
+        yield server
 
 
 async def test_dynamodb_local_is_read_to_the_end_of_its_shards(dynamodb_local: DynamoDBLocal) -> None:
