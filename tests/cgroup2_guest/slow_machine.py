@@ -1,7 +1,7 @@
 """A plugin for pytest in the guest, whose emulated processors are slow.
 
-Functions get an empty runtime library: copying boto3 for each test would take longer than the test. A process
-may take its time to end after its runtime has hung up.
+Functions get an empty runtime library: copying boto3 for each test would take longer than the test. A zygote
+may take its time to start, and a process to end after its runtime has hung up.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from worker.environments import process_environment, process_factory
+from worker.sandbox import zygote_connection
 
 HANG_UP_SECONDS = 20.0
+LAUNCH_SECONDS = 300.0
 
 
 def _prepare_nothing(directory: Path) -> Path:
@@ -27,3 +29,5 @@ def slow_machine() -> None:
     vars(process_factory)["prepare_library"] = _prepare_nothing
     assert process_environment.HANG_UP_SECONDS < HANG_UP_SECONDS
     vars(process_environment)["HANG_UP_SECONDS"] = HANG_UP_SECONDS
+    assert zygote_connection.LAUNCH_SECONDS < LAUNCH_SECONDS
+    vars(zygote_connection)["LAUNCH_SECONDS"] = LAUNCH_SECONDS
