@@ -231,6 +231,30 @@ async def _runs(broker: RedisBroker) -> set[str]:
     return {key.decode().split(":")[2] for key in keys}
 
 
+async def test_offers_of_provisioned_environments_go_on_being_counted(
+    server: RedisServer, broker: RedisBroker
+) -> None:
+    first, second = await broker.consumer(8), await broker.consumer(8)
+    wanted = {("f", "$LATEST"): 2}
+    for _ in range(2):
+        first.offer(wanted)
+        await broker.publish(msgspec.structs.replace(invocation("sync"), provisioned=True))
+        (delivery,) = await take(first, 1)
+        await delivery.ack()
+
+    await asyncio.to_thread(server.restart)
+    await broker._connected()
+
+    second.offer({("f", "$LATEST"): 1})
+    for _ in range(3):
+        first.offer(wanted)
+        await broker.publish(msgspec.structs.replace(invocation("sync"), provisioned=True))
+    assert len(await take(first, 2)) == 2
+    assert len(await take(second, 1)) == 1
+    for consumer in (first, second):
+        await consumer.close()
+
+
 @pytest.mark.parametrize("restarts", [1, 3])
 async def test_a_streamed_reply_survives_crashes_in_its_middle(
     server: RedisServer, broker: RedisBroker, restarts: int
