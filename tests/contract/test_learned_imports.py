@@ -45,6 +45,35 @@ def handler(event, context):
     }
 """
 )
+HOSTILE = (
+    USES
+    + """
+import botocore.session, signal
+
+def poison(event, context):
+    boto3.client = botocore.session.Session = os.getcwd = None
+    boto3.POISON = sys.modules["six"].POISON = True
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for pid in [-1, os.getppid(), *(int(name) for name in os.listdir("/proc") if name.isdigit())]:
+        try:
+            if pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+    for number in range(3, 256):
+        try:
+            os.write(number, b"poison")
+        except OSError:
+            pass
+"""
+)
+CLEAN = (
+    USES
+    + """
+def clean(event, context):
+    return {"ahead": sorted(before), "poison": any(hasattr(module, "POISON") for module in (boto3, six))}
+"""
+)
 STANDARD = (
     LOOK
     + """
@@ -200,6 +229,23 @@ async def test_a_function_that_lies_gets_nothing_imported(bench: Workbench, name
     sets = bench.sandbox.import_sets
     assert sets is not None
     assert [set(names) & set(each.modules) for each in sets] == [set()]
+
+
+async def test_what_one_function_does_to_its_modules_and_to_others_stays_its_own(bench: Workbench) -> None:
+    clean, hostile = bench.code(app=CLEAN), bench.code(app=HOSTILE)
+    await seen_ahead(bench, bench.code(app=USES))
+    for handler, root in (("app.clean", clean), ("app.poison", hostile)):
+        await (await bench.start(handler, root)).environment.stop()
+    neighbour = await bench.start("app.clean", clean)
+    attacker = await bench.start("app.poison", hostile)
+    assert await forked_from(attacker) == await forked_from(neighbour)
+
+    await attacker.run()
+    await attacker.environment.stop()
+
+    later = await bench.start("app.clean", clean)
+    for tried in (neighbour, later):
+        assert await told(tried) == {"ahead": ["boto3", "six"], "poison": False}
 
 
 async def test_when_the_process_that_imported_dies_functions_start_as_before(bench: Workbench) -> None:

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 MOST_BRANCHES = 16
 REST_SECONDS = 30.0
 """One that was used since is not ended to make room: more sets than fit would take turns for ever."""
+SHED_SECONDS = 60.0
+"""No more are made for so long, once memory has run short."""
 MOST_DEATHS = 3
 PREPARED = 1
 """Children that each keeps ready, where zygotes keep any."""
@@ -62,6 +64,7 @@ class ImportBranches:
         self._growing = asyncio.Lock()
         self._ends: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._resting_until = 0.0
 
     @property
     def sets(self) -> tuple[ImportSet, ...]:
@@ -88,8 +91,10 @@ class ImportBranches:
     async def grow(self, found: ImportSet) -> bool:
         """Make one, in the room that those have which nobody has used lately. False where it is not to be."""
         async with self._growing:
-            if self._closed or found in self._branches or self._deaths[found] >= MOST_DEATHS:
-                return found in self._branches
+            if found in self._branches:
+                return True
+            if self._closed or self._now() < self._resting_until or self._deaths[found] >= MOST_DEATHS:
+                return False
             if not is_worth_it(found, self._branches) or not self._make_room(found.kilobytes):
                 return False
             try:
@@ -145,7 +150,8 @@ class ImportBranches:
         return len(self._branches) < MOST_BRANCHES and taken + kilobytes <= self._limit_kb
 
     def shed(self) -> None:
-        """Memory runs short: end those that nobody uses just now."""
+        """Memory runs short: end those that nobody uses just now, and make none for a while."""
+        self._resting_until = self._now() + SHED_SECONDS
         for found, branch in list(self._branches.items()):
             if not self._in_use(branch.slot):
                 self._end(found)

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from worker.sandbox import import_branches
-from worker.sandbox.import_branches import MOST_BRANCHES, MOST_DEATHS, REST_SECONDS, ImportBranches
+from worker.sandbox.import_branches import (
+    MOST_BRANCHES,
+    MOST_DEATHS,
+    REST_SECONDS,
+    SHED_SECONDS,
+    ImportBranches,
+)
 from worker.sandbox.import_sets import FunctionImports, ImportSet
 from worker.sandbox.interface import ProcessSpec, SandboxUnavailable
 
@@ -142,6 +148,17 @@ async def test_one_whose_environments_live_makes_none(kept: Kept) -> None:
     assert not await kept.branches.grow(of("c"))
     kept.branches.shed()
     assert len(kept.branches.sets) == 2
+
+
+async def test_where_memory_runs_short_none_is_made_for_a_while(kept: Kept) -> None:
+    await kept.branches.grow(of("a"))
+
+    kept.branches.shed()
+
+    assert kept.branches.sets == ()
+    assert not await kept.branches.grow(of("a"))
+    kept.seconds += SHED_SECONDS
+    assert await kept.branches.grow(of("a"))
 
 
 async def test_one_that_is_heavier_than_was_thought_is_ended(

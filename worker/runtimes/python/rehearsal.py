@@ -21,6 +21,7 @@ from .function_log import FunctionLog, stream
 from .function_loop import FunctionLoop
 from .gaps import fill_gaps
 from .handler import prepare_path
+from .init_imports import InitImports
 
 DIRECTORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rehearsed")
 MODULE = "rehearsed_handler"
@@ -76,7 +77,8 @@ def rehearse(log: FunctionLog) -> None:
             _learn(ASSIGNMENT, theirs.fileno())
             ours.sendall(_request())
             ours.shutdown(socket.SHUT_WR)
-            FunctionLoop(theirs, log, Encoding("3.12")).run(MODULE + ".handler")
+            report = InitImports("", {}).report
+            FunctionLoop(theirs, log, Encoding("3.12")).run(MODULE + ".handler", report)
     finally:
         set_environment(environment)
         sys.path[:] = path
