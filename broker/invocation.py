@@ -144,7 +144,26 @@ class Pending(msgspec.Struct, frozen=True):
 
 def new_request_id() -> str:
     """A random UUID (version 4), as AWS's request ids are; at a third of `uuid.uuid4`'s cost."""
-    digits = os.urandom(16).hex()
+    return _uuid(os.urandom(16).hex())
+
+
+class RequestIds:
+    """`new_request_id` for who needs many: one system call draws for a hundred of them."""
+
+    def __init__(self) -> None:
+        self._digits = ""
+        self._next = 0
+
+    def new(self) -> str:
+        """A request id that nobody had before."""
+        start = self._next
+        if start == len(self._digits):
+            self._digits, start = os.urandom(100 * 16).hex(), 0
+        self._next = start + 32
+        return _uuid(self._digits[start : self._next])
+
+
+def _uuid(digits: str) -> str:
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 

@@ -15,7 +15,7 @@ import msgspec
 
 from broker.errors import BrokerUnavailable, Throttled
 from broker.interface import Broker, ReplyInbox
-from broker.invocation import Reply, new_request_id
+from broker.invocation import Reply, RequestIds, new_request_id
 from broker.registry.interface import Registry
 from gateway.auth import SignatureVerifier
 from gateway.errors import ApiError
@@ -65,6 +65,7 @@ class Invoke:
         self.calls = FunctionCalls(broker, inbox, registry, names)
         self._verifier = verifier
         self._tracing = tracing
+        self._request_ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def gone() -> None:
@@ -83,7 +84,7 @@ class Invoke:
 
     async def answer(self, call: InvokeCall) -> InvokeAnswer:
         """The response to a call, whatever becomes of it. Raises CallerGone where nobody reads it."""
-        request_id = new_request_id()
+        request_id = self._request_ids.new()
         try:
             return await self._answer(call, request_id)
         except ApiError as error:

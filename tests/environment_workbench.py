@@ -166,9 +166,13 @@ class Workbench:
         return self.sandbox.waiting()
 
     async def start(self, handler: str, task_root: Path, kind: Kind = "python", **variables: str) -> Tried:
-        """An environment that is ready."""
+        """An environment that is ready, and whose process is known.
+
+        A zygote may tell of its child later than the child answers; and kill(0) would end the whole test run.
+        """
         tried = self.make(handler, task_root, kind, variables=variables)
         await tried.environment.start()
+        await until(lambda: tried.environment.pid > 0 or tried.gone.is_set())
         return tried
 
 

@@ -29,6 +29,7 @@ class OutputPipe:
         self._poll.register(self._read_end, select.POLLIN)
         self._open = True
         self._budget = BURST_BYTES
+        self._heard = False
         self._resuming: asyncio.TimerHandle | None = None
         self._loop.add_reader(self._read_end, self._read)
 
@@ -51,6 +52,16 @@ class OutputPipe:
         os.set_blocking(read_end, False)
         self._poll.register(read_end, select.POLLIN)
         self._loop.add_reader(read_end, self._read)
+
+    def drain_heard(self) -> None:
+        """Deliver what was written before something that the loop has told us of, in this turn or later.
+
+        Then the loop has told us of this pipe too, and it is empty unless more than a read holds came, or it
+        is left alone for a while. Where nothing came, as in most runs, that costs nothing.
+        """
+        if self._heard or self._resuming is not None:
+            self.drain()
+            self._heard = False
 
     def drain(self) -> None:
         """Deliver what was written before this call."""
@@ -87,6 +98,7 @@ class OutputPipe:
         except BlockingIOError:
             return 0
         if data:
+            self._heard = True
             self._on_output(data)
             self._budget -= len(data)
             if self._budget <= 0 and self._resuming is None:

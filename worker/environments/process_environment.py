@@ -227,9 +227,12 @@ class ProcessEnvironment:
             if self._channel.withdraw():
                 await self._destroy()
                 raise NotRun
-        self._output.drain()
-        run_ms, peak_mb = (ended - started) * 1000, self._peak_mb(ended)
         alive = isinstance(outcome, Succeeded | HandlerFailed) and self._destroying is None
+        if alive:
+            self._output.drain_heard()
+        else:
+            self._output.drain()
+        run_ms, peak_mb = (ended - started) * 1000, self._peak_mb(ended)
         if self._extensions.session.any:
             self._extensions.runtime_done(outcome, run_ms)
             unfinished = self._begin_rest(outcome, alive=alive)
