@@ -120,7 +120,10 @@ async def test_a_disabled_and_a_deleted_trigger_stop(store: MemoryTriggerStore) 
         await until(lambda: not supervisor.served)
 
 
-async def test_processes_share_and_never_serve_the_same_trigger(store: MemoryTriggerStore) -> None:
+async def test_processes_share_and_never_serve_the_same_trigger(
+    store: MemoryTriggerStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LEASE_MS", 5000)  # a busy machine is no dead process
     for number in range(6):
         await store.create(trigger(str(number)))
     adapter = Recording()
