@@ -113,6 +113,26 @@ class TestContext:
             lines[-1],
         )
 
+    def test_a_log_in_json_is_json_from_start_to_report(self, system: LiveSystem) -> None:
+        code = (
+            "import logging, os\n"
+            "def handler(event, context):\n"
+            "    logging.warning('too fine')\n"
+            "    logging.error('look here')\n"
+            "    return os.environ['AWS_LAMBDA_LOG_GROUP_NAME'], context.log_group_name\n"
+        )
+        wanted = {"LogFormat": "JSON", "ApplicationLogLevel": "ERROR", "LogGroup": "/all/in/one"}
+        system.deploy("structured", package({"app.py": code.encode()}), LoggingConfig=wanted)
+        answer = system.client.invoke(FunctionName="structured", LogType="Tail")
+        system.client.delete_function(FunctionName="structured")
+        lines = base64.b64decode(answer["LogResult"]).decode().splitlines()
+        start, said, report = (json.loads(line) for line in lines)
+        request_id = answer["ResponseMetadata"]["RequestId"]
+        assert (start["type"], report["type"]) == ("platform.start", "platform.report")
+        assert (said["level"], said["message"], said["requestId"]) == ("ERROR", "look here", request_id)
+        assert report["record"]["metrics"]["memorySizeMB"] == 128
+        assert json.loads(answer["Payload"].read()) == ["/all/in/one", "/all/in/one"]
+
 
 @pytest.mark.usefixtures("running_system")
 class TestFunctionErrors:
