@@ -156,7 +156,7 @@ async def test_who_waits_for_storage_can_be_killed_and_others_get_theirs(
 @contextmanager
 def deaf_to_opens(bench: Workbench) -> Iterator[None]:
     """The worker does not answer who opens a file meanwhile."""
-    loop, storages = asyncio.get_running_loop(), [slot.storage for slot in bench.sandbox._slots.values()]
+    loop, storages = asyncio.get_running_loop(), [slot.storage for slot in bench.sandbox.zygotes]
     for storage in storages:
         assert storage is not None
         loop.remove_reader(storage.descriptor)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.environment_workbench import CHILDREN, processes_naming, workbench
 from worker.environments.interface import Succeeded
-from worker.sandbox import process_sandbox
+from worker.sandbox import zygotes
 from worker.sandbox.interface import StartFailed
 from worker.sandbox.interpreters import find_interpreters
 from worker.sandbox.levels import IsolationPolicy, Level
@@ -65,7 +65,7 @@ async def test_no_lock_directory_means_the_workers_user_and_a_problem(tmp_path: 
 async def test_without_mounts_code_out_of_reach_runs_as_the_worker_and_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_sandbox, "make_mount_points", lambda: False)
+    monkeypatch.setattr(zygotes, "make_mount_points", lambda: False)
     sandbox = ProcessSandbox(tmp_path / "worker", policy=IsolationPolicy(forced=Level.L0))
 
     assert await uid_and_children(tmp_path, sandbox) == os.geteuid()
@@ -79,4 +79,4 @@ async def test_a_runtime_without_an_interpreter_is_refused(tmp_path: Path) -> No
     async with workbench(tmp_path, tmp_path / "library", sandbox) as bench:
         assert "python3.99" not in bench.factory.runtimes()
         with pytest.raises(StartFailed, match=r"no interpreter for runtime python3\.99"):
-            sandbox._version("python3.99")
+            sandbox._zygotes.version("python3.99")
