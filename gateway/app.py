@@ -108,6 +108,7 @@ def create_app(parts: Parts) -> AsgiApp:
         trigger_store=parts.trigger_store,
         directory=parts.directory,
         aws_clients=Clients(settings.endpoint_urls),
+        caller=parts.caller,
     )
     router = Router(model)
     lambda_api = LambdaApi(context, router, OPERATIONS, parts.verifier)

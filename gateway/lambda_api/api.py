@@ -108,8 +108,9 @@ class LambdaApi:
     async def _run(
         self, operation: str, request: dict[str, Any], base_url: str, request_id: str
     ) -> dict[str, Any]:
+        context = replace(self._context, base_url=base_url, request_id=request_id)
         try:
-            return await self._operations[operation](replace(self._context, base_url=base_url), request)
+            return await self._operations[operation](context, request)
         except BrokerError as error:
             raise translate(error, self._context.names) from error
         except ApiError:

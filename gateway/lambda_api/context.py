@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import IO, Protocol
 
+from broker.caller import Caller
 from broker.interface import Broker
 from broker.layer_store.interface import LayerStore
 from broker.provisioning.interface import ProvisioningStore
@@ -58,5 +59,8 @@ class Context:
     directory: Directory
     """Of the same store."""
     aws_clients: Clients
+    caller: Caller
     base_url: str = ""
     """Scheme and host by which the caller reached us."""
+    request_id: str = ""
+    """What the answer calls the request."""

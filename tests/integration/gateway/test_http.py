@@ -117,7 +117,7 @@ def test_an_unknown_route_is_an_unknown_operation(gateway: RunningGateway) -> No
     ("operation", "request_"),
     [
         ("list_capacity_providers", {}),
-        ("invoke_async", {"FunctionName": "f", "InvokeArgs": b"{}"}),
+        ("list_durable_executions_by_function", {"FunctionName": "f"}),
     ],
 )
 def test_what_is_not_built_says_so(refused: Refused, operation: str, request_: dict[str, Any]) -> None:
@@ -193,6 +193,24 @@ def test_an_asynchronous_invocation_can_be_asked_for(
     assert (answer.status, answer.json["status"]) == (200, "pending")
     unknown = call(gateway, "GET", "/lightswitch/v1/invocations/unknown")
     assert (unknown.status, unknown.headers["x-amzn-errortype"]) == (404, "ResourceNotFoundException")
+
+
+def test_an_event_may_be_left_as_old_clients_do(
+    gateway: RunningGateway, create: Create, client: Any, refused: Refused, name: str
+) -> None:
+    create()
+    accepted = client.invoke_async(FunctionName=name, InvokeArgs=b'{"a": 1}')
+    assert accepted["Status"] == accepted["ResponseMetadata"]["HTTPStatusCode"] == 202
+    request_id = accepted["ResponseMetadata"]["RequestId"]
+    answer = call(gateway, "GET", f"/lightswitch/v1/invocations/{request_id}")
+    assert (answer.status, answer.json["status"]) == (200, "pending")
+    for function, event, error, status in (
+        ("nobody", b"{}", "ResourceNotFoundException", 404),
+        (name, b"{not json", "InvalidRequestContentException", 400),
+        (name, b'"' + b"x" * 262_144 + b'"', "RequestTooLargeException", 413),
+    ):
+        no = refused("invoke_async", FunctionName=function, InvokeArgs=event)
+        assert (no["type"], no["status"]) == (error, status)
 
 
 def test_depth_and_workers_are_told(gateway: RunningGateway, create: Create, client: Any, name: str) -> None:
