@@ -26,7 +26,7 @@ PROGRAM = ("/usr/bin/python3", "-IS", "/app/bootstrap.py")
 
 def unpacked(place: Path, *members: Member) -> Path:
     """The root file system of an image with Python and the suite's functions, as a worker unpacks it."""
-    names = ("app", "bootstrap", "prisoner")
+    names = ("app", "bootstrap", "prisoner", "storage")
     files = [Member(f"app/{name}.py", (FUNCTIONS / f"{name}.py").read_bytes()) for name in names]
     layers = place / "layers"
     layers.mkdir()
@@ -64,6 +64,15 @@ async def told(tried: Tried, event: Any = None) -> Any:
     outcome = (await tried.run(json.dumps(event).encode())).outcome
     assert isinstance(outcome, Succeeded), (outcome, bytes(tried.output))
     return json.loads(outcome.payload)
+
+
+async def test_what_a_function_stores_is_no_memory(bench: Workbench, level: Level, image_root: Path) -> None:
+    if level < Level.L3:
+        pytest.skip("at this level it is")
+    tried = make(bench, image_root, "storage.do", variables={"WRITTEN_IN_INIT": "200"}, memory_mb=128)
+    await tried.environment.start()
+
+    assert await told(tried, ["read", 5])
 
 
 async def test_a_function_runs_in_its_image_with_the_images_environment(

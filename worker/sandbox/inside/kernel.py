@@ -35,6 +35,7 @@ MNT_DETACH = 2
 FAN_CLOEXEC = 1
 FAN_NONBLOCK = 2
 FAN_CLASS_CONTENT = 4
+FAN_UNLIMITED_MARKS = 0x20
 FAN_MARK_ADD = 1
 FAN_MARK_REMOVE = 2
 FAN_MARK_FILESYSTEM = 0x100
@@ -151,7 +152,7 @@ class Kernel:
 
     def listen_to_opens(self) -> int:
         """fanotify_init(2): a group that hears of opens before they happen, and says yes or no."""
-        flags = FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK
+        flags = FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_MARKS
         return self.call("fanotify_init", flags, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
     def mark_opens(self, listener: int, path: str, flags: int = FAN_MARK_ADD | FAN_MARK_FILESYSTEM) -> None:
