@@ -15,8 +15,9 @@ from broker.errors import BrokerError, BrokerUnavailable, Throttled
 from broker.interface import Depth, Metric, Placement, WorkerInfo
 from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
 from broker.redis_broker.batch import FULL_WITH, Batch, Group, OnAnswer
-from broker.redis_broker.consumer import ConsumerOptions, RedisConsumer
+from broker.redis_broker.consumer import RedisConsumer
 from broker.redis_broker.envelope import lane_class, publish_arguments, publish_group
+from broker.redis_broker.epoch import ConsumerOptions
 from broker.redis_broker.inbox import RedisInbox, RedisReplies
 from broker.redis_broker.janitor import Janitor
 from broker.redis_broker.link import Link
