@@ -248,7 +248,10 @@ async def test_what_one_function_does_to_its_modules_and_to_others_stays_its_own
         assert await told(tried) == {"ahead": ["boto3", "six"], "poison": False}
 
 
-async def test_when_the_process_that_imported_dies_functions_start_as_before(bench: Workbench) -> None:
+async def test_when_the_process_that_imported_dies_functions_start_as_before(
+    bench_of_level: Workbench,
+) -> None:
+    bench = bench_of_level
     root = bench.code(app=USES)
     await seen_ahead(bench, root)
     tried = await bench.start("app.handler", root)
