@@ -20,7 +20,7 @@ from tests.faults.waiting import eventually
 from tests.live_system import LiveSystem
 from worker.settlement import MOST_LOSSES
 
-LOST_WITHIN_SECONDS = 20
+LOST_WITHIN_SECONDS = 40
 RECOVERED_WITHIN_SECONDS = 30
 
 
