@@ -69,6 +69,11 @@ class KafkaServer(WebServer):
         client = self._administrator()  # its answers come for as long as it is kept
         client.create_topics([NewTopic(name, num_partitions=partitions)])[name].result(10)
 
+    def delete_topic(self, name: str) -> None:
+        client = self._administrator()
+        client.delete_topics([name])[name].result(10)
+        self._producer = None
+
     def add_partitions(self, topic: str, total: int) -> None:
         from confluent_kafka.cimpl import NewPartitions
 

@@ -19,7 +19,7 @@ from broker.invocation import Reply
 from broker.settings import Settings
 from tests.kafka_server import KafkaServer
 from tests.waiting import until
-from tests.web_server import Unavailable
+from tests.web_server import Unavailable, running
 from triggers.queues.runs import Invoke
 from triggers.queues.serving import serve_queue
 from triggers.queues.settings import QueueSettings
@@ -273,6 +273,22 @@ async def test_a_topic_that_is_not_there_is_named_and_waited_for(kafka_server: K
         await until(lambda: function.values == ["at last"], 20)
 
 
+async def test_a_topic_that_is_deleted_and_made_again_is_read_from_its_beginning(
+    kafka_server: KafkaServer, topic: str
+) -> None:
+    function = Function()
+    async with serving(settings(kafka_server, topic), function, topic) as reports:
+        kafka_server.send(topic, "a", "b", "c")
+        await until(lambda: function.values == ["a", "b", "c"], 20)
+        await until(lambda: kafka_server.committed(group_of(topic), topic) == 3, 20)
+        kafka_server.delete_topic(topic)
+        await until(lambda: "UNKNOWN_TOPIC_OR_PART" in reports[-1], 30)
+        kafka_server.make_topic(topic)
+        kafka_server.send(topic, *map(str, range(6)))
+        await until(lambda: len(function.values) == 9, 30)
+    assert function.values[3:] == list(map(str, range(6)))
+
+
 async def test_a_group_that_others_are_members_of_is_reported(kafka_server: KafkaServer, topic: str) -> None:
     from confluent_kafka import Consumer
 
@@ -318,12 +334,7 @@ async def test_a_broker_that_is_away_is_waited_for_at_start_and_in_the_middle(
 
 
 async def test_a_user_signs_in_and_a_wrong_password_is_reported_and_not_shown(tmp_path: Path) -> None:
-    server = KafkaServer(tmp_path, user="reader", password="hunter2")
-    try:
-        server.start()
-    except Unavailable as reason:
-        pytest.skip(str(reason))
-    try:
+    with running(KafkaServer(tmp_path, user="reader", password="hunter2")) as server:
         server.make_topic("orders")
         server.send("orders", "first")
         function = Function()
@@ -334,5 +345,3 @@ async def test_a_user_signs_in_and_a_wrong_password_is_reported_and_not_shown(tm
         async with serving(settings(server, "orders", url=wrong), function) as reports:
             await until(lambda: "_AUTHENTICATION" in "".join(reports), 20)
         assert "hunter" not in "".join(reports)
-    finally:
-        server.stop()

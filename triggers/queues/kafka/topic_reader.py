@@ -30,10 +30,14 @@ _FULL_SECONDS = 0.002
 """Nothing wakes a thread that waits in the driver, so it looks up more often while something is in hand."""
 _MOST_BYTES = 8 * 1024 * 1024
 _COMMIT_SECONDS = 0.02
-_LOOK_SECONDS = 30.0
+_LOOK_SECONDS = 5.0
 _LOOK_WHILE_AWAY_SECONDS = 1.0
 _LAST_COMMIT_SECONDS = 3.0
 _AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL)
+
+
+class TopicGone(SourceUnavailable):
+    """There is no such topic. If it is made again it is another one, to be read from its own beginning."""
 
 
 class TopicReader:
@@ -203,6 +207,8 @@ class TopicReader:
             return
         try:
             self._find_partitions()
+        except TopicGone:
+            raise
         except SourceUnavailable as error:
             self._say(str(error))
         else:
@@ -218,7 +224,9 @@ class TopicReader:
         with translated(self._settings):
             found = self._consumer.list_topics(topic, CONNECT_SECONDS).topics[topic]
             if found.error is not None:
-                raise SourceUnavailable(f"topic {topic}: {described(self._settings, found.error)}")
+                gone = found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+                problem = TopicGone if gone else SourceUnavailable
+                raise problem(f"topic {topic}: {described(self._settings, found.error)}")
             fresh = set(found.partitions) - self._known
             if fresh:
                 self._consumer.incremental_assign(self._beginnings(fresh))

@@ -7,6 +7,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.kafka_event import KafkaEvent, KafkaEventRecord
+from aws_lambda_powertools.utilities.kafka import ConsumerRecords, SchemaConfig, kafka_consumer
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from triggers.events.kafka import KafkaRecord, kafka_event
 from triggers.queues.partial_results import failed_items
@@ -27,6 +29,14 @@ def test_powertools_reads_the_event() -> None:
     assert (first.decoded_key, first.json_value) == (b"k\xfe", {"n": 1})
     assert dict(first.decoded_headers) == {"tenant": b"t1", "raw": b"\xff"}
     assert second.decoded_key is None
+
+
+def test_powertools_kafka_consumer_reads_the_event() -> None:
+    @kafka_consumer(schema_config=SchemaConfig(value_schema_type="JSON"))
+    def handler(event: ConsumerRecords, context: object) -> list[tuple[int, object]]:
+        return [(record.offset, record.value) for record in event.records]
+
+    assert handler(kafka_event(RECORDS[:2], "h:9092"), LambdaContext()) == [(7, {"n": 1}), (8, {})]
 
 
 def test_records_are_keyed_by_topic_and_partition() -> None:
