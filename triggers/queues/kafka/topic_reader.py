@@ -31,6 +31,7 @@ _FULL_SECONDS = 0.002
 _MOST_BYTES = 8 * 1024 * 1024
 _COMMIT_SECONDS = 0.02
 _LOOK_SECONDS = 5.0
+_LOOK_WHILE_BUSY_SECONDS = 25.0
 _LOOK_WHILE_AWAY_SECONDS = 1.0
 _LAST_COMMIT_SECONDS = 3.0
 _AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL)
@@ -68,7 +69,7 @@ class TopicReader:
         self._committing = False
         self._commit_failed = False
         self._commit_at = 0.0
-        self._look_at = 0.0
+        self._look_at = time.monotonic() + _LOOK_SECONDS
         self._problem = ""
         self._thread = threading.Thread(target=self._serve, name=f"kafka-{settings.queue}", daemon=True)
 
@@ -203,7 +204,9 @@ class TopicReader:
 
     def _look_for_partitions(self) -> None:
         """New partitions of the topic, and whether a cluster that was away is back."""
-        if time.monotonic() < self._look_at:
+        # The broker answers only after the fetch that waits on the same connection, so rather when idle.
+        busy = self._in_hand.total() > 0 and not self._problem
+        if time.monotonic() < self._look_at + (_LOOK_WHILE_BUSY_SECONDS if busy else 0):
             return
         try:
             self._find_partitions()
