@@ -21,6 +21,8 @@ from worker.sandbox.levels import Level
 STORAGE = (Path(__file__).parent / "functions" / "storage.py").read_text()
 MEMORY_MB = 128
 STORAGE_MB = 512
+PATIENT_AND_SMALL: dict[str, Any] = {"memory_mb": MEMORY_MB, "timeout_seconds": 600}
+"""Init may take as long as a run: an emulated machine writes slowly."""
 KILLED = Exited("signal: killed")
 
 
@@ -30,8 +32,8 @@ level = levels(Level.L3)
 async def started(bench: Workbench, *, written: int = 0, **settings: Any) -> Tried:
     """With so many megabytes in its storage, which init has written: nobody slows init down."""
     variables = {"WRITTEN_IN_INIT": str(written)} if written else {}
-    root = bench.code(storage=STORAGE)
-    tried = bench.make("storage.do", root, memory_mb=MEMORY_MB, variables=variables, **settings)
+    settings = {"variables": variables, **PATIENT_AND_SMALL, **settings}
+    tried = bench.make("storage.do", bench.code(storage=STORAGE), **settings)
     await tried.environment.start()
     return tried
 
@@ -117,15 +119,15 @@ async def test_a_process_that_waited_for_its_function_has_storage_too(bench: Wor
     root = bench.suite_code("prewarmed")
     (root / "storage.py").write_text(STORAGE)
     await bench.prewarm()
-    variables = {"WRITTEN_IN_INIT": "200"}
-    tried = bench.make("storage.do", root, "prewarmed", memory_mb=MEMORY_MB, variables=variables)
+    variables = {"WRITTEN_IN_INIT": "150"}
+    tried = bench.make("storage.do", root, "prewarmed", variables=variables, **PATIENT_AND_SMALL)
     await tried.environment.start()
 
     assert await told(tried, "read", 20)
 
 
 async def test_copies_of_an_initialised_function_have_storage_each(bench: Workbench) -> None:
-    tried = await started(bench, written=200, snap_start=True)
+    tried = await started(bench, written=150, snap_start=True)
 
     assert await told(tried, "read", 20)
 
