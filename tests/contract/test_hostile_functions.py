@@ -21,7 +21,7 @@ from tests.environment_workbench import Tried, Workbench
 from tests.neighbour import CALM_CALLS, LEAST_CALLS, TRIES, is_undisturbed, p99
 from tests.sandbox_levels import levels, workbench_at
 from tests.waiting import until
-from worker.environments import process_environment
+from worker.environments import init_phase
 from worker.environments.interface import Exited, HandlerFailed, InitFailed, RunOutcome, Succeeded, TimedOut
 from worker.environments.lifecycle import State
 from worker.sandbox.levels import Level
@@ -137,7 +137,7 @@ async def test_an_exit_in_the_middle_has_no_reason(bench: Workbench) -> None:
 
 
 async def test_an_init_that_hangs_times_out(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_environment, "INIT_SECONDS", 0.5)
+    monkeypatch.setattr(init_phase, "INIT_SECONDS", 0.5)
     tried = bench.make("hang.handler", bench.code(hang=HANG), timeout_seconds=1)
 
     with pytest.raises(InitFailed) as failure:

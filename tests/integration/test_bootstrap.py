@@ -51,7 +51,7 @@ async def test_a_bootstrap_that_cannot_be_executed_is_an_invalid_entrypoint(
 async def test_a_bootstrap_that_never_asks_for_work_times_out(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.environments.process_environment.INIT_SECONDS", 0.2)
+    monkeypatch.setattr("worker.environments.init_phase.INIT_SECONDS", 0.2)
     root = bench.code()
     (root / "bootstrap").write_text("#!/bin/sh\necho asleep\nexec sleep 600\n")
     (root / "bootstrap").chmod(0o755)

@@ -103,7 +103,7 @@ async def test_an_exception_while_importing_shows_the_functions_lines(bench: Wor
 
 
 async def test_an_import_that_never_ends_times_out(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.environments.process_environment.INIT_SECONDS", 0.2)
+    monkeypatch.setattr("worker.environments.init_phase.INIT_SECONDS", 0.2)
     tried = bench.make("app.handler", bench.code(app="import time\ntime.sleep(60)\n"), timeout_seconds=0)
 
     with pytest.raises(InitFailed) as failure:

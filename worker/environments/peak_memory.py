@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+
+from worker.sandbox.interface import SandboxProcess
 
 SAMPLE_SECONDS = 1.0
 
@@ -22,6 +25,17 @@ class PeakMemory:
             self._next_sample = now_seconds + SAMPLE_SECONDS
             self._peak_kb = max(self._peak_kb, measure())
         return self._peak_kb
+
+    def mb(self, process: SandboxProcess | None, told_kb: int, now_seconds: float) -> int:
+        """Of all processes of an environment where somebody counts them; of its main one, where its runtime
+        tells nothing (0) of it."""
+
+        def measured_kb() -> int:
+            if process is None:
+                return 0
+            return max(0 if told_kb else high_water_kb(process.pid), process.peak_memory_kb())
+
+        return math.ceil(max(told_kb, self.kb(measured_kb, now_seconds)) / 1024)
 
     def expire(self) -> None:
         """Measure when asked next: there will be no later time."""

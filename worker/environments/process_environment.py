@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from worker.environments import error_documents
 from worker.environments.channel import ChannelListener, RuntimeChannel
-from worker.environments.error_documents import error_document, exit_cause, exit_message
-from worker.environments.extensions import EndReason, Extensions
+from worker.environments.error_documents import error_document, exit_cause
+from worker.environments.extensions import EndReason
+from worker.environments.init_phase import InitPhase, init_seconds
 from worker.environments.interface import (
     EnvironmentSpec,
     Exited,
@@ -30,45 +28,24 @@ from worker.environments.interface import (
 )
 from worker.environments.learned_imports import LearnedImports
 from worker.environments.lifecycle import State, move
-from worker.environments.output_pipe import OutputPipe
-from worker.environments.peak_memory import PeakMemory, high_water_kb
-from worker.environments.reserved_variables import process_variables
+from worker.environments.peak_memory import PeakMemory
+from worker.environments.process_lines import ProcessLines
+from worker.environments.process_request import ProcessRequest
 from worker.environments.rest_phase import RestPhase
 from worker.environments.run_limit import RunLimit
-from worker.environments.runtime_command import RuntimeCommand
 from worker.environments.templates import Templates
 from worker.metering import Usage
-from worker.runtime_api.listener import RuntimeApiListener
-from worker.runtime_api.peer import is_from
-from worker.runtime_api.routes import Api
 from worker.runtimes.official.interface import OfficialRuntime
 from worker.sandbox.interface import (
-    FailureKind,
-    ProcessSpec,
     Sandbox,
     SandboxProcess,
     StartFailed,
 )
-from worker.telemetry.subscription import Subscription
 
 logger = logging.getLogger(__name__)
 
-ERROR_TYPES: Mapping[FailureKind, str] = {
-    "setup": error_documents.PLATFORM_ERROR,
-    "entrypoint": error_documents.INVALID_ENTRYPOINT,
-    "working_directory": error_documents.INVALID_WORKING_DIRECTORY,
-}
-
+KILLED = "signal: killed"
 AT_REST = (State.IDLE, State.FROZEN)
-
-INIT_SECONDS = 10.0
-"""Lambda's init limit; what goes on longer counts as part of the first invocation there."""
-
-SNAPSHOT_SECONDS = 130.0
-"""Lambda's limit for an init whose result is kept."""
-
-RESTORE_SECONDS = 10.0
-"""Lambda's limit for the hooks that run in a copy."""
 
 HANG_UP_SECONDS = 1.0
 """How long a process may live on after its runtime hung up."""
@@ -102,28 +79,17 @@ class ProcessEnvironment:
         self._on_output = on_output
         self._on_gone = on_gone
         self._on_end = on_end
-        self._official = official
-        self._command = RuntimeCommand(spec, official)
+        self._request = ProcessRequest(spec, log_stream, official, is_template=is_template)
         self._templates = templates
         self._is_template = is_template
         self._loop = asyncio.get_running_loop()
         self._state = State.STARTING
-        self._extensions = Extensions(spec, on_output, self)
-        self._output = OutputPipe(on_output)
-        try:
-            self._channel = make_channel(self)
-        except OSError:
-            self._output.close()
-            self._extensions.close()
-            raise
-        if self._extensions.phases is not None:
-            self._output.redirect(self._extensions.function_wrote)
-        api = Api(self._channel.session, self._extensions.session, spec, self._subscribe, self._admits)
-        self._listener = RuntimeApiListener(api, inside=sandbox.own_network)
+        self._lines = ProcessLines(spec, self, make_channel, on_output, own_network=sandbox.own_network)
+        self._extensions = self._lines.extensions
+        self._output = self._lines.output
+        self._channel = self._lines.channel
         self._process: SandboxProcess | None = None
-        self._init: asyncio.Future[None] = self._loop.create_future()
-        # Whoever cancels `start` does not ask how init ended.
-        self._init.add_done_callback(lambda init: init.cancelled() or init.exception())
+        self._init = InitPhase()
         self._runtime_ready = False
         self._init_report: bytes | None = None
         self._runtime_gone = asyncio.Event()
@@ -136,7 +102,6 @@ class ProcessEnvironment:
         self._peak_kb = 0
         self._run_us = 0
         self._exited = False
-        self._init_duration_ms = 0.0
         self._destroying: asyncio.Task[None] | None = None
 
     @property
@@ -153,7 +118,7 @@ class ProcessEnvironment:
 
     @property
     def init_duration_ms(self) -> float:
-        return self._init_duration_ms
+        return self._init.duration_ms
 
     @property
     def process(self) -> SandboxProcess | None:
@@ -177,26 +142,24 @@ class ProcessEnvironment:
             raise
 
     async def _start(self, template: SandboxProcess | None) -> None:
-        started = time.perf_counter()
-        limit = self._init_seconds(template)
-        timer = self._loop.call_later(limit, self._init_timed_out, limit)
+        limit_seconds = init_seconds(
+            self._spec.timeout_seconds, is_template=self._is_template, is_copy=template is not None
+        )
         try:
-            await self._start_process(template)
-            await self._init
+            with self._init.timed(limit_seconds):
+                await self._start_process(template)
+                await self._init.ended()
         except InitFailed as error:
-            error.duration_ms = (time.perf_counter() - started) * 1000
+            error.duration_ms = self._init.duration_ms
             self._extensions.init_ended(error.duration_ms, error.error_type)
             await self._destroy("failure")
             raise
         except BaseException:
             await self._destroy()
             raise
-        finally:
-            timer.cancel()
-        self._init_duration_ms = (time.perf_counter() - started) * 1000
         if self._learns and self._imports is not None and self._init_report is not None:
-            self._imports.learn(self._spec, self._init_report, self._init_duration_ms)
-        self._extensions.init_ended(self._init_duration_ms)
+            self._imports.learn(self._spec, self._init_report, self._init.duration_ms)
+        self._extensions.init_ended(self._init.duration_ms)
         if self._process is not None and not self._is_template:
             # What is forked from a template starts in its group: that must not be slow.
             self._process.initialized()
@@ -232,7 +195,8 @@ class ProcessEnvironment:
             self._output.drain_heard()
         else:
             self._output.drain()
-        run_ms, peak_mb = (ended - started) * 1000, self._peak_mb(ended)
+        run_ms = (ended - started) * 1000
+        peak_mb = min(self._memory.mb(self._process, self._peak_kb, ended), self._spec.memory_mb)
         if self._extensions.session.any:
             self._extensions.runtime_done(outcome, run_ms)
             unfinished = self._begin_rest(outcome, alive=alive)
@@ -299,34 +263,21 @@ class ProcessEnvironment:
         self._extensions.session.close_registration()
         self.extensions_quiet()
 
-    def _subscribe(self, name: str, subscription: Subscription) -> None:
-        self._extensions.subscribe(name, subscription)
-        self._output.redirect(self._extensions.function_wrote)
-
-    def _admits(self, connection: socket.socket) -> bool:
-        """Where each environment has a user of its own, nobody else may speak for this one."""
-        process = self._process
-        if process is None:
-            return False  # it has never started
-        if not process.uid or not process.loopback_address:
-            return True  # in a network of its own there is nobody else
-        return is_from(process.uid, connection)
-
     def extensions_registered(self) -> None:
         self._extensions.let_runtime_start()
 
     def extensions_quiet(self) -> None:
         if self._rest.under_way:
             self._rest.end()
-        elif self._runtime_ready and self._extensions.session.quiet and not self._init.done():
-            self._init.set_result(None)
+        elif self._runtime_ready and self._extensions.session.quiet:
+            self._init.succeed()
 
     def extension_reported(self, error_type: str) -> None:
         self._loop.call_later(HANG_UP_SECONDS, self.extension_failed, error_type, "exit code 0")
 
     def extension_failed(self, error_type: str, cause: str) -> None:
         if self._state is State.STARTING:
-            self._fail_init(error_type, error_document(error_type, cause))
+            self._init.fail(error_type, error_document(error_type, cause))
         elif self._state in AT_REST:
             self._die_idle()
         elif self._state is State.BUSY:
@@ -335,7 +286,7 @@ class ProcessEnvironment:
             self._end_rest_badly()
 
     def runtime_init_failed(self, error_type: str, document: bytes) -> None:
-        self._fail_init(error_type, document)
+        self._init.fail(error_type, document)
 
     def runtime_answered(self, outcome: Succeeded | HandlerFailed, peak_memory_kb: int, run_us: int) -> None:
         self._peak_kb = peak_memory_kb
@@ -359,64 +310,26 @@ class ProcessEnvironment:
             # Not from here: the owner must first learn that the run is over.
             self._loop.call_soon(self._die_idle)
 
-    def _init_seconds(self, template: SandboxProcess | None) -> float:
-        if template is not None:
-            return RESTORE_SECONDS
-        return max(SNAPSHOT_SECONDS if self._is_template else INIT_SECONDS, float(self._spec.timeout_seconds))
-
     async def _start_process(self, template: SandboxProcess | None) -> None:
-        self._channel.open()
-        channel_variables = self._listener.open()
+        channel_variables = self._lines.open()
         imports = self._imports.known(self._spec) if self._imports is not None else None
         self._learns = self._imports is not None and imports is None
-        spec = ProcessSpec(
-            runtime=self._spec.runtime,
-            handler=self._spec.handler,
-            task_root=self._spec.task_root,
-            memory_mb=self._spec.memory_mb,
-            ephemeral_storage_mb=self._spec.ephemeral_storage_mb,
-            variables=lambda seen: process_variables(self._spec, self._log_stream, seen, channel_variables),
-            output=self._output.write_end,
-            channel=self._channel.function_end,
-            api_line=self._listener.api_line,
-            layers=self._spec.layers,
-            command=self._command.seen_at,
-            image=self._spec.image.root if self._spec.image else None,
-            working_directory=self._spec.image.working_directory if self._spec.image else "",
-            runtime_directory=self._official.directory if self._official else None,
-            extensions=self._extensions.programs(self._log_stream, channel_variables),
-            own_loopback=self._command.wrapped or self._extensions.any_external,
-            is_template=self._is_template,
-            copy_of=template,
-            generic=self._command.generic,
-            learns=self._learns,
-            imports=imports,
-        )
+        spec = self._request.over(self._lines, channel_variables, template, imports, learns=self._learns)
         try:
-            self._process = await self._sandbox.start(spec, self._process_exited, self._process_failed)
-            if self._process.output >= 0:
-                self._output.read_instead(self._process.output)
+            self._process = await self._sandbox.start(spec, self._process_exited, self._init.not_started)
         except StartFailed as error:
-            self._process_failed(error)
-        self._output.process_started()
-        self._channel.process_started()
-        self._listener.process_started()
-        self._extensions.process_started(self._process)
+            self._init.not_started(error)
+        self._lines.process_started(self._process)
         if self._destroying is not None and self._process is not None:
             await self._process.kill()
-
-    def _process_failed(self, failure: StartFailed) -> None:
-        error_type = ERROR_TYPES[failure.kind]
-        self._fail_init(error_type, error_document(error_type, str(failure)))
 
     def _process_exited(self, code: int) -> None:
         self._exited = True
         self._runtime_gone.set()
         self._channel.drain()
         cause = exit_cause(code)
-        if not self._init.done():
-            document = error_document(error_documents.EXIT_ERROR, exit_message(cause))
-            self._fail_init(error_documents.EXIT_ERROR, document)
+        if not self._init.is_over:
+            self._init.process_exited(cause)
         elif self._state is State.BUSY:
             self._settle(Exited(cause))
             self._end_rest_badly()
@@ -427,10 +340,6 @@ class ProcessEnvironment:
         if self._state in AT_REST:
             self._begin_destroying()
             self._on_gone()
-
-    def _init_timed_out(self, limit: float) -> None:
-        document = error_document(error_documents.TIMED_OUT, f"Task timed out after {limit:.2f} seconds")
-        self._fail_init(error_documents.TIMED_OUT, document)
 
     def _run_timed_out(self) -> None:
         self._settle(TimedOut(self._spec.timeout_seconds))
@@ -445,10 +354,6 @@ class ProcessEnvironment:
             self._begin_destroying("failure")
             self._rest.end(self._extension_failure)
 
-    def _fail_init(self, error_type: str, document: bytes) -> None:
-        if not self._init.done():
-            self._init.set_exception(InitFailed(error_type, document, 0.0))
-
     def _settle(self, outcome: RunOutcome) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(outcome)
@@ -461,17 +366,6 @@ class ProcessEnvironment:
             self._die_idle()
         else:
             self._begin_destroying("failure")
-
-    def _peak_mb(self, now: float) -> int:
-        peak_kb = max(self._peak_kb, self._memory.kb(self._measured_kb, now))
-        return min(math.ceil(peak_kb / 1024), self._spec.memory_mb)
-
-    def _measured_kb(self) -> int:
-        """All its processes together where somebody counts; the main one where its runtime does not tell."""
-        if self._process is None:
-            return 0
-        of_main = 0 if self._peak_kb else high_water_kb(self._process.pid)
-        return max(of_main, self._process.peak_memory_kb())
 
     def _begin_destroying(self, reason: EndReason = "spindown") -> asyncio.Task[None]:
         if self._destroying is None:
@@ -488,12 +382,9 @@ class ProcessEnvironment:
             if self._extensions.session.any:
                 await self._extensions.shut_down(self._process, self._runtime_gone, reason)
             await self._process.kill()
-        self._channel.close()
-        self._listener.close()
-        self._extensions.close()
-        exit_document = error_document(error_documents.EXIT_ERROR, exit_message("signal: killed"))
-        self._fail_init(error_documents.EXIT_ERROR, exit_document)
-        self._settle(Exited("signal: killed"))
+        self._lines.hang_up()
+        self._init.process_exited(KILLED)
+        self._settle(Exited(KILLED))
         self._rest.end()
         self._limit.close()
         self._output.drain()
