@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import socket
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import msgspec
-
-from broker.errors import BrokerError, LeaseLost, Throttled
+from broker.errors import BrokerError, Throttled
 from broker.interface import Depth, Metric, Placement, WorkerInfo
-from broker.invocation import Invocation, Outcome, Pending, Reply, now_ms
+from broker.invocation import Invocation, Outcome, Pending, Reply
+from broker.memory_consumer import MemoryConsumer, Message
 from broker.memory_inbox import MemoryInbox, MemoryReplyStream
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    invocation: Invocation
-    attempt: int = 1
-    deliveries: int = 1
-    losses: int = 0
 
 
 @dataclass(slots=True)
 class _Gate:
     limit: int | None = None
     holders: set[str] = field(default_factory=set)
-    parked: deque[_Message] = field(default_factory=deque)
+    parked: deque[Message] = field(default_factory=deque)
 
     @property
     def is_open(self) -> bool:
@@ -41,8 +29,8 @@ class MemoryBroker:
     """Implements `broker.interface.Broker`; durable only as long as the process lives."""
 
     def __init__(self) -> None:
-        self._sync: deque[_Message] = deque()
-        self._async: deque[_Message] = deque()
+        self._sync: deque[Message] = deque()
+        self._async: deque[Message] = deque()
         self._gates: dict[str, _Gate] = {}
         self._delayed: dict[str, asyncio.TimerHandle] = {}
         self._pending: set[str] = set()
@@ -61,18 +49,18 @@ class MemoryBroker:
             timer.cancel()
 
     async def publish(self, invocation: Invocation) -> Placement:
-        return self._admit(_Message(invocation))
+        return self._admit(Message(invocation))
 
     async def publish_once(self, invocation: Invocation) -> bool:
         if invocation.request_id in self._accepted:
             return False
         self._accepted.add(invocation.request_id)
-        self._admit(_Message(invocation))
+        self._admit(Message(invocation))
         return True
 
     def submit(self, invocation: Invocation, refused: Callable[[BrokerError], None]) -> None:
         try:
-            self._admit(_Message(invocation))
+            self._admit(Message(invocation))
         except Throttled as error:
             refused(error)
 
@@ -129,7 +117,7 @@ class MemoryBroker:
     async def ping(self) -> None:
         return None
 
-    def take(self) -> _Message | None:
+    def take(self) -> Message | None:
         """The next message, sync before async."""
         for lane in (self._sync, self._async):
             if lane:
@@ -145,7 +133,7 @@ class MemoryBroker:
         """Keep a terminal state."""
         self._outcomes[outcome.request_id] = outcome
 
-    def requeue(self, message: _Message, delay_seconds: float, *, charge: bool, loss: bool = False) -> None:
+    def requeue(self, message: Message, delay_seconds: float, *, charge: bool, loss: bool = False) -> None:
         """Deliver it again later."""
         again = replace(
             message,
@@ -178,11 +166,11 @@ class MemoryBroker:
     def _gate(self, function_name: str) -> _Gate:
         return self._gates.setdefault(function_name, _Gate())
 
-    def _due(self, request_id: str, message: _Message) -> None:
+    def _due(self, request_id: str, message: Message) -> None:
         del self._delayed[request_id]
         self._admit(message)
 
-    def _admit(self, message: _Message) -> Placement:
+    def _admit(self, message: Message) -> Placement:
         invocation = message.invocation
         if invocation.sequel is not None:
             return self._enqueue(message)
@@ -200,7 +188,7 @@ class MemoryBroker:
             gate.holders.add(invocation.request_id)
         return self._enqueue(message)
 
-    def _enqueue(self, message: _Message) -> Placement:
+    def _enqueue(self, message: Message) -> Placement:
         invocation = message.invocation
         self._pending.add(invocation.request_id)
         offering = [consumer for consumer in self._consumers if consumer.offers_for(invocation) is not None]
@@ -219,194 +207,3 @@ class MemoryBroker:
         gate = self._gate(function_name)
         while gate.parked and (gate.is_open or gate.limit == 0):
             self._admit(gate.parked.popleft())
-
-
-class MemoryConsumer:
-    """Implements `broker.interface.Consumer`."""
-
-    def __init__(self, broker: MemoryBroker, capacity: int, runtimes: tuple[str, ...]) -> None:
-        self._broker = broker
-        self._capacity = capacity
-        self._runtimes = runtimes
-        self._epoch = secrets.token_hex(8)
-        self._started_ms = now_ms()
-        self._arrival = asyncio.Event()
-        self._stopped = False
-        self._lost = False
-        self._offers: dict[tuple[str, str], int] = {}
-        self._unplaced: Counter[tuple[str, str]] = Counter()
-        self._given: deque[MemoryDelivery] = deque()
-        self.held: dict[str, _Message] = {}
-
-    @property
-    def epoch(self) -> str:
-        return self._epoch
-
-    async def receive(self, max_messages: int, wait_seconds: float) -> Sequence[MemoryDelivery]:
-        try:
-            async with asyncio.timeout(wait_seconds):
-                while not (taken := self._take(max_messages)):
-                    self._arrival.clear()
-                    await self._arrival.wait()
-                return taken
-        except TimeoutError:
-            return []
-
-    def offer(self, available: Mapping[tuple[str, str], int]) -> None:
-        for version, count in available.items():
-            if count < 0:
-                self._offers.pop(version, None)
-            else:
-                self._offers[version] = count - self._unplaced[version]
-
-    def offers_for(self, invocation: Invocation) -> int | None:
-        """How many environments it offers for that; None where it offers none, or has no room."""
-        if not invocation.provisioned or self._stopped or self._room <= 0:
-            return None
-        return self._offers.get((invocation.function_name, invocation.version))
-
-    def give(self, message: _Message) -> None:
-        """A message for this consumer alone."""
-        version = message.invocation.function_name, message.invocation.version
-        self._offers[version] -= 1
-        self._unplaced[version] += 1
-        self.held[message.invocation.request_id] = message
-        self._given.append(MemoryDelivery(self, self._broker, message, version))
-        self._arrival.set()
-
-    def placed(self, version: tuple[str, str]) -> None:
-        """One of those that were given has an environment, or needs none."""
-        self._unplaced[version] -= 1
-
-    @property
-    def _room(self) -> int:
-        return self._capacity - len(self.held)
-
-    async def announce(self, runtimes: Sequence[str]) -> None:
-        self._runtimes = tuple(runtimes)
-
-    async def stop(self) -> None:
-        self._stopped = True
-
-    async def close(self) -> None:
-        self._stopped = True
-        if self._lost:
-            return
-        self.lapse()
-
-    def lapse(self) -> None:
-        """What the lease's lapsing does."""
-        self._lost = True
-        self._broker.remove(self)
-        self._arrival.set()
-
-    def wake(self) -> bool:
-        """A message is there; True if this consumer can take it."""
-        free = not self._stopped and self._room > 0
-        if free:
-            self._arrival.set()
-        return free
-
-    def about(self) -> WorkerInfo:
-        """For the list of workers."""
-        host, pid = socket.gethostname(), os.getpid()
-        running = len(self.held)
-        return WorkerInfo(
-            self._epoch, host, pid, self._capacity, running, self._started_ms, True, self._runtimes
-        )
-
-    def settle(self, request_id: str) -> _Message | None:
-        """Take a message out of this consumer's hands; None if it is no longer there (fenced)."""
-        self._arrival.set()
-        return self.held.pop(request_id, None)
-
-    def _take(self, max_messages: int) -> list[MemoryDelivery]:
-        if self._lost:
-            raise LeaseLost(f"the lease of worker {self._epoch} lapsed; others have its messages")
-        taken: list[MemoryDelivery] = []
-        while self._given and len(taken) < max_messages:
-            taken.append(self._given.popleft())
-        while not self._stopped and self._room > 0 and len(taken) < max_messages:
-            if (message := self._broker.take()) is None:
-                break
-            self.held[message.invocation.request_id] = message
-            taken.append(MemoryDelivery(self, self._broker, message))
-        return taken
-
-
-@dataclass(slots=True)
-class MemoryDelivery:
-    """Implements `broker.interface.Delivery`."""
-
-    consumer: MemoryConsumer
-    broker: MemoryBroker
-    message: _Message
-    offered: tuple[str, str] | None = None
-    """The version whose offer brought it, until it is placed."""
-
-    @property
-    def invocation(self) -> Invocation:
-        return self.message.invocation
-
-    @property
-    def attempt(self) -> int:
-        return self.message.attempt
-
-    @property
-    def deliveries(self) -> int:
-        return self.message.deliveries
-
-    @property
-    def losses(self) -> int:
-        return self.message.losses
-
-    def placed(self) -> None:
-        if self.offered is not None:
-            self.consumer.placed(self.offered)
-            self.offered = None
-
-    async def ack(self, outcome: Outcome | None = None, then: Sequence[Invocation] = ()) -> bool:
-        if not self._finish(outcome):
-            return False
-        for invocation in then:
-            await self.broker.publish(invocation)
-        return True
-
-    def _finish(self, outcome: Outcome | None) -> bool:
-        if self._settle() is None:
-            return False
-        if outcome is not None:
-            self.broker.store(outcome)
-        self.broker.forget(self.invocation)
-        return True
-
-    def ack_lazily(self, outcome: Outcome | None = None) -> None:
-        self._finish(outcome)
-
-    async def amend(self, invocation: Invocation) -> bool:
-        held, request_id = self.consumer.held, self.invocation.request_id
-        self.message = replace(self.message, invocation=invocation)
-        if request_id not in held:
-            return False
-        held[request_id] = self.message
-        self.broker.free(invocation)
-        return True
-
-    async def release(self, delay_seconds: float, *, charge: bool) -> bool:
-        if self._settle() is None:
-            return False
-        self.broker.requeue(self.message, delay_seconds, charge=charge)
-        return True
-
-    def _settle(self) -> _Message | None:
-        self.placed()
-        return self.consumer.settle(self.invocation.request_id)
-
-    async def dead_letter(self, outcome: Outcome) -> bool:
-        if self._settle() is None:
-            return False
-        place = f"dead-letter/{self.invocation.request_id}"
-        self.broker.store(msgspec.structs.replace(outcome, dead_letter=place))
-        self.broker.dead_letters.append(self.invocation)
-        self.broker.forget(self.invocation)
-        return True

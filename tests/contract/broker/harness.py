@@ -9,7 +9,8 @@ from typing import Protocol
 import pytest
 
 from broker.interface import Broker, Consumer
-from broker.memory import MemoryBroker, MemoryConsumer
+from broker.memory import MemoryBroker
+from broker.memory_consumer import MemoryConsumer
 from broker.redis_broker.broker import RedisBroker
 
 

@@ -13,7 +13,7 @@ from broker.invocation import (
     Pending,
     Reply,
 )
-from broker.memory import MemoryConsumer
+from broker.memory_consumer import MemoryConsumer
 from broker.redis_broker.broker import RedisBroker
 from broker.redis_broker.link import volatile_prefix
 from tests.contract.broker.harness import Harness

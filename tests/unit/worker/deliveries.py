@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 from broker.interface import Delivery
 from broker.invocation import LATEST, Invocation, Outcome, new_request_id, now_ms
-from broker.memory import MemoryBroker, MemoryConsumer
+from broker.memory import MemoryBroker
+from broker.memory_consumer import MemoryConsumer
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 

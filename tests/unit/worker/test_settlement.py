@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from broker.destination_requests import Notice
 from broker.invocation import LATEST, Pending
 from broker.lineage import MOST_RUNS, counted
-from broker.memory import MemoryBroker, MemoryConsumer
+from broker.memory import MemoryBroker
+from broker.memory_consumer import MemoryConsumer
 from broker.registry.memory_registry import MemoryRegistry
 from broker.registry.model import EventInvokeConfig, FunctionConfig, FunctionRecord
 from tests.unit.worker.deliveries import ARN, Deliveries, in_memory

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from broker.errors import BrokerUnavailable
 from broker.invocation import Invocation, Outcome, new_request_id, now_ms
-from broker.memory import MemoryBroker, MemoryConsumer
+from broker.memory import MemoryBroker
+from broker.memory_consumer import MemoryConsumer
 from broker.registry import version_changes
 from broker.registry.memory_registry import MemoryRegistry
 from broker.registry.model import FunctionConfig, FunctionRecord

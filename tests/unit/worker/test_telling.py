@@ -12,7 +12,8 @@ from broker.destination_requests import Notice
 from broker.errors import BrokerError, BrokerUnavailable, DestinationRefused, DestinationUnavailable
 from broker.interface import Delivery
 from broker.invocation import LATEST, Outcome, Pending, Sequel, Tell, now_ms
-from broker.memory import MemoryBroker, MemoryConsumer
+from broker.memory import MemoryBroker
+from broker.memory_consumer import MemoryConsumer
 from broker.registry.memory_registry import MemoryRegistry
 from broker.registry.model import FunctionConfig, FunctionRecord
 from tests.unit.worker.deliveries import ARN, Deliveries, in_memory
