@@ -68,13 +68,14 @@ local function hand_over(ids, values, class)
     if count < all then
       some, their_values = slice(ids, given + 1, given + count), slice(values, given + 1, given + count)
     end
-    if count > 0 and push(epoch, class, some, their_values) then
+    local held, handed = home(class) .. ':held:' .. epoch, false
+    if count > 0 then
       writing(class)
-      call('SADD', home(class) .. ':held:' .. epoch, unpack(some))
-      given, room = given + count, room - count
-    else
-      room = 0
+      call('SADD', held, unpack(some))  -- a server that is full refuses this, and nobody has heard of them
+      handed = push(epoch, class, some, their_values)
+      if not handed then call('SREM', held, unpack(some)) end
     end
+    if handed then given, room = given + count, room - count else room = 0 end
     if room <= 0 then
       busy(epoch)
       asked = false
