@@ -45,7 +45,7 @@ class BranchSlot(Slot):
         """The zygote's."""
         return self.stem.block
 
-    async def grow(self, request: Mapping[str, Any]) -> Event:
+    async def grow(self, request: Mapping[str, Any], within_seconds: float = BRANCH_SECONDS) -> Event:
         """Have the zygote make it; what it says of itself. Raises SandboxUnavailable."""
         zygote = await self.stem.connection()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -55,7 +55,7 @@ class BranchSlot(Slot):
             await zygote.send(request, [theirs.fileno()])
             # Not kept open: the branch's end must be heard.
             theirs.close()
-            async with asyncio.timeout(BRANCH_SECONDS):
+            async with asyncio.timeout(within_seconds):
                 return await connection.ready()
         except (TimeoutError, ConnectionError) as error:
             raise SandboxUnavailable(f"the zygote made no branch: {error}") from error

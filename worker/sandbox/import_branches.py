@@ -23,6 +23,8 @@ REST_SECONDS = 30.0
 """One that was used since is not ended to make room: more sets than fit would take turns for ever."""
 SHED_SECONDS = 60.0
 """No more are made for so long, once memory has run short."""
+IMPORT_SECONDS = 60.0
+"""It imports in processor time that nobody else wants."""
 MOST_DEATHS = 3
 PREPARED = 1
 """Children that each keeps ready, where zygotes keep any."""
@@ -118,7 +120,7 @@ class ImportBranches:
             "prepared": self._prepared,
         }
         try:
-            ready = await branch.grow(request)
+            ready = await branch.grow(request, IMPORT_SECONDS)
         except BaseException:
             await branch.close()
             raise

@@ -40,7 +40,7 @@ class Branch:
         self.request: Any = None
         self.closed = False
 
-    async def grow(self, request: Any) -> Any:
+    async def grow(self, request: Any, within_seconds: float) -> Any:
         self.request = request
         if self.failure is not None:
             raise self.failure
