@@ -5,7 +5,6 @@ What would not be enforced is refused: a policy that denies something, or names 
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 import msgspec
@@ -85,16 +84,13 @@ def _function(request: Request) -> Request:
 def _read(text: str, resource: str) -> Policy:
     """The policy that a document says. Raises ApiError."""
     try:
-        document = json.loads(text)
-        head = msgspec.convert(document, _Head)
+        head = msgspec.json.decode(text, type=_Head)
         given = head.statement if isinstance(head.statement, list) else [head.statement]
         read = [_checked(statement, resource) for statement in given]
+        kept = [msgspec.Raw(msgspec.json.encode(statement)) for statement in given]
     except (ValueError, RecursionError) as error:
         raise _malformed(str(error)) from error
-    by_sid = {
-        statement.sid or f"statement-{number}": msgspec.Raw(json.dumps(given[number]).encode())
-        for number, statement in enumerate(read)
-    }
+    by_sid = {statement.sid or f"statement-{number}": kept[number] for number, statement in enumerate(read)}
     if not by_sid or len(by_sid) < len(given):
         raise _malformed("it needs statements, each with a Sid of its own")
     return Policy(new_revision(), by_sid, head.id, head.version)

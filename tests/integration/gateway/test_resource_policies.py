@@ -68,6 +68,8 @@ def test_versions_have_policies_of_their_own(arn: str, client: Any, refused: Ref
     [
         ("no JSON", "is not valid"),
         ("[]", "is not valid"),
+        (document({**OPEN, "Condition": {"NumericEquals": {"n": float("nan")}}}), "is not valid"),
+        (document({**OPEN, "Condition": {"StringEquals": {"s": "\ud800"}}}), "is not valid"),
         ("{}", "missing required field `Statement`"),
         (document(), "it needs statements"),
         (document(OPEN, OPEN), "each with a Sid of its own"),
