@@ -6,11 +6,13 @@ receives them, and does not wait until what it publishes is accepted, so a dead 
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
+import google.auth
 import grpc
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
@@ -31,14 +33,22 @@ _EMULATOR = "PUBSUB_EMULATOR_HOST"
 
 
 class PubSub:
-    """One subscription of one project, with the credentials that Google's libraries find. All raise
-    SourceUnavailable."""
+    """One subscription of one project, with the credentials that Google's libraries find. Made by `connect`.
+    All raise SourceUnavailable."""
+
+    _subscriber: Any
+    _publisher: Any
 
     def __init__(self, settings: QueueSettings) -> None:
         self._project = settings.project
         self._subscription = self._path("subscriptions", settings.queue)
-        with self._translated():
-            self._subscriber, self._publisher = _clients()
+
+    @classmethod
+    async def connect(cls, settings: QueueSettings) -> Self:
+        calls = cls(settings)
+        with calls._translated():
+            calls._subscriber, calls._publisher = await _clients()
+        return calls
 
     async def make_ready(self, topic: str, dead_letters: str) -> None:
         """Make what is missing: the subscription, if its topic is named, and a place for dead letters, which
@@ -119,10 +129,12 @@ def _portions(ack_ids: Sequence[str]) -> list[list[str]]:
     return [list(ack_ids[start : start + _MOST_IDS]) for start in range(0, len(ack_ids), _MOST_IDS)]
 
 
-def _clients() -> tuple[Any, Any]:
+async def _clients() -> tuple[Any, Any]:
     """A subscriber and a publisher."""
     if place := os.environ.get(_EMULATOR):
         subscriber = SubscriberGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(place))
         publisher = PublisherGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(place))
         return SubscriberAsyncClient(transport=subscriber), PublisherAsyncClient(transport=publisher)
-    return SubscriberAsyncClient(), PublisherAsyncClient()
+    # On a machine that is none of Google's it asks the network for some ten seconds who it is.
+    credentials, _ = await asyncio.to_thread(google.auth.default)
+    return SubscriberAsyncClient(credentials=credentials), PublisherAsyncClient(credentials=credentials)

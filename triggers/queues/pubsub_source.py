@@ -36,9 +36,9 @@ _MOST_REASON_BYTES = 1000
 class PubSubSource:
     """A `QueueSource`; made by `open`. One task pulls, another keeps what is in hand."""
 
-    def __init__(self, settings: QueueSettings) -> None:
+    def __init__(self, settings: QueueSettings, calls: PubSub) -> None:
         self._settings = settings
-        self._calls = PubSub(settings)
+        self._calls = calls
         self._arrivals = Arrivals()
         self._done = Gathering(self._calls.acknowledge)
         self._numbers = itertools.count(1)
@@ -50,7 +50,7 @@ class PubSubSource:
     @classmethod
     async def open(cls, settings: QueueSettings) -> Self:
         """Make what is missing, and pull. Raises SourceUnavailable."""
-        source = cls(settings)
+        source = cls(settings, await PubSub.connect(settings))
         try:
             await source._calls.make_ready(settings.exchange, settings.dead_letters)
         except BaseException:

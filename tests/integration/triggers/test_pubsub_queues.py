@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -191,3 +192,25 @@ async def test_a_missing_subscription_and_a_server_that_is_away_are_named(
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
     with pytest.raises(SourceUnavailable, match="ServiceUnavailable"):
         await open_source(settings(topic), "reader")
+
+
+async def test_looking_for_credentials_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    asked, answer = threading.Event(), threading.Event()
+
+    def look() -> None:
+        asked.set()
+        assert answer.wait(5), "the loop stood still"
+        raise DefaultCredentialsError("nobody knows us")
+
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    monkeypatch.setattr(google.auth, "default", look)
+    opening = asyncio.create_task(
+        open_source(QueueSettings(url="gcpubsub://projects/p", queue="q"), "reader")
+    )
+    await until(asked.is_set)
+    answer.set()
+    with pytest.raises(SourceUnavailable, match="nobody knows us"):
+        await opening
