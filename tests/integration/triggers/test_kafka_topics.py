@@ -345,3 +345,12 @@ async def test_a_user_signs_in_and_a_wrong_password_is_reported_and_not_shown(tm
         async with serving(settings(server, "orders", url=wrong), function) as reports:
             await until(lambda: "_AUTHENTICATION" in "".join(reports), 20)
         assert "hunter" not in "".join(reports)
+
+
+async def test_properties_that_are_no_good_are_reported_and_secrets_not_shown() -> None:
+    pytest.importorskip("confluent_kafka", reason="no client of Kafka: pip install -e '.[kafka]'")
+    options = {"security.protocol": "hunter2", "sasl.password": "hunter2"}
+    chosen = QueueSettings(url="kafka://127.0.0.1:9", queue="orders", transport_options=options)
+    async with serving(chosen, Function()) as reports:
+        await until(lambda: "security.protocol" in "".join(reports))
+    assert "hunter2" not in "".join(reports)

@@ -14,6 +14,7 @@ KAFKA_SCHEMES = ("kafka", "kafkas", "confluentkafka")
 _TLS_SCHEME = "kafkas"
 _PORT = 9092
 
+SECRET_OPTIONS = ("sasl.password", "ssl.key.password", "ssl.key.pem")
 _OPTIONS = frozenset(
     {
         "broker.address.family",

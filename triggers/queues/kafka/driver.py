@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from triggers.events.kafka import KafkaRecord
-from triggers.queues.kafka.address import connection_properties, credentials
+from triggers.queues.kafka.address import SECRET_OPTIONS, connection_properties, credentials
 from triggers.queues.message import QueueMessage, SourceUnavailable
 from triggers.queues.settings import MASK, QueueSettings, masked_url
 
@@ -38,21 +38,22 @@ OnCommit = Callable[[KafkaError | None, list[TopicPartition]], None]
 
 def make_consumer(settings: QueueSettings, group: str, on_error: OnError, on_commit: OnCommit) -> Consumer:
     """Commits nothing by itself. A position that the topic has no more goes on with the oldest record: what
-    lies between was deleted by the topic's own retention."""
-    return Consumer(
-        {
-            "fetch.wait.max.ms": _FETCH_MS,
-            "queued.max.messages.kbytes": _MOST_QUEUED_KB,
-            "queued.min.messages": 500,
-            **connection_properties(settings.url, settings.transport_options),
-            "group.id": group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
-            "error_cb": on_error,
-            "on_commit": on_commit,
-        }
-    )
+    lies between was deleted by the topic's own retention. Raises SourceUnavailable for properties that are
+    not good."""
+    properties = {
+        "fetch.wait.max.ms": _FETCH_MS,
+        "queued.max.messages.kbytes": _MOST_QUEUED_KB,
+        "queued.min.messages": 500,
+        **connection_properties(settings.url, settings.transport_options),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "error_cb": on_error,
+        "on_commit": on_commit,
+    }
+    with translated(settings):
+        return Consumer(properties)
 
 
 def make_producer(settings: QueueSettings) -> Producer:
@@ -119,9 +120,10 @@ def translated(settings: QueueSettings) -> Iterator[None]:
 
 def described(settings: QueueSettings, error: KafkaError) -> str:
     """Where it happened, and what it was, without secrets."""
-    text = f"{error.name()}: {error.str()}"
+    said = f"{error.name()}: {error.str()}"
     _, password = credentials(settings.url)
-    said = text.replace(password, MASK) if password else text
+    for secret in (password, *(settings.transport_options.get(name) for name in SECRET_OPTIONS)):
+        said = said.replace(str(secret), MASK) if secret else said
     return f"{masked_url(settings.url)}: {said}"
 
 
