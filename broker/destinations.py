@@ -147,7 +147,7 @@ def _error_message(document: bytes) -> str:
     """What the error document of a function says; the document itself where it is another shape."""
     try:
         return msgspec.json.decode(document, type=_ErrorDocument).error_message
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         return document.decode("utf-8", "replace")
 
 
@@ -184,7 +184,7 @@ def _json(payload: bytes) -> msgspec.Raw:
         return msgspec.Raw(msgspec.json.encode(payload[:4096].decode("utf-8", "replace") + "..."))
     try:
         msgspec.json.decode(payload)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, nested without end
         return msgspec.Raw(msgspec.json.encode(payload.decode("utf-8", "replace")))
     return msgspec.Raw(payload)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Literal
 from urllib.parse import parse_qs, unquote_to_bytes
 
@@ -124,7 +123,7 @@ def _client_context(value: bytes) -> str:
         text = base64.b64decode(value, validate=True)
         _json.decode(text)
         return text.decode()
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise _bad_content("Client context must be a valid Base64-encoded JSON object.") from None
 
 
@@ -137,7 +136,7 @@ def _payload(body: bytes, kind: InvocationType) -> bytes:
     try:
         _json.decode(body)
         return body
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise _bad_content(f"Could not parse request body into json: {error}") from None
 
 

@@ -50,7 +50,7 @@ class Prelude:
 def _response(text: bytes, body: bytes) -> HttpResponse:
     try:
         found = msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedResult(f"the prelude is no JSON object: {error}") from error
     members = {name: found.get(name) for name in ("headers", "cookies")}
     head = response_v2(msgspec.json.encode({"statusCode": found.get("statusCode", 200), **members}))

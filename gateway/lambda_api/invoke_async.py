@@ -34,7 +34,7 @@ def _checked(event: bytes) -> bytes:
         raise ApiError("RequestTooLargeException", 413, text)
     try:
         msgspec.json.decode(event or b"{}", type=msgspec.Raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         text = f"Could not parse request body into json: {error}"
         raise ApiError("InvalidRequestContentException", 400, text) from error
     return event or b"{}"

@@ -31,7 +31,7 @@ def failed_items(payload: bytes, identifiers: Collection[str]) -> frozenset[str]
         return frozenset()
     try:
         answer = _decode(payload)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, nested without end
         return frozenset(identifiers)
     if answer is None or not answer.failures:
         return frozenset()

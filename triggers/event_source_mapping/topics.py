@@ -68,5 +68,5 @@ def _read(content: bytes | None) -> object:
         return None if content is None else content.decode(errors="replace")
     try:
         return msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return content.decode(errors="replace")

@@ -68,7 +68,7 @@ def _response(result: dict[str, Any], headers: Headers, default_content_type: by
 def _decoded(result: bytes) -> Any:
     try:
         return msgspec.json.decode(result)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedResult(f"the result is no valid JSON: {error}") from error
 
 

@@ -74,7 +74,7 @@ def read_verdict(result: bytes, *, simple: bool) -> Verdict:
     """What the authorizer's function returned. Raises MalformedVerdict."""
     try:
         answer = msgspec.json.decode(result)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedVerdict(f"the authorizer's answer is no valid JSON: {error}") from error
     if not isinstance(answer, dict):
         raise MalformedVerdict("the authorizer's answer is no object")

@@ -29,9 +29,11 @@ class _Result(msgspec.Struct, rename={"failures": "batchItemFailures"}):
 
 def failed_items(result: bytes, known: Set[str]) -> set[str] | None:
     """The identifiers in `batchItemFailures`; None: the whole batch, as for anything malformed."""
+    if not result.strip():
+        return set()
     try:
         parsed = msgspec.json.decode(result, type=_Result | None)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, nested without end
         return None
     if parsed is None:
         return set()

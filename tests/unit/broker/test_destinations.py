@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from broker.destinations import follow_up, function_of, notice, record, tells
@@ -73,8 +74,9 @@ def test_an_invocation_that_never_ran_has_no_response() -> None:
     assert "responsePayload" not in document
 
 
-def test_a_payload_that_is_no_json_becomes_a_string() -> None:
-    assert parsed(response=b"not json")["responsePayload"] == "not json"
+@pytest.mark.parametrize("response", [b"not json", b'["\xff"]', b"[" * 5000 + b"]" * 5000])
+def test_a_payload_that_is_no_json_becomes_a_string(response: bytes) -> None:
+    assert parsed(response=response)["responsePayload"] == response.decode("utf-8", "replace")
 
 
 def test_the_qualifier_stays_in_the_arn() -> None:

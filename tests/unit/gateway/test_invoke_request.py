@@ -50,7 +50,7 @@ def test_no_payload_is_an_empty_object() -> None:
     assert read(body=b"").payload == b"{}"
 
 
-@pytest.mark.parametrize("body", [b"{", b"nonsense", b'{"a":\xff}', b"{} {}"])
+@pytest.mark.parametrize("body", [b"{", b"nonsense", b'{"a":\xff}', b"{} {}", b"[" * 5000])
 def test_a_payload_that_is_no_json_is_refused(body: bytes) -> None:
     error = refused(body=body)
     assert (error.error_type, error.status) == ("InvalidRequestContentException", 400)

@@ -94,5 +94,5 @@ def _read_body(body: object) -> tuple[BodyFormat, object]:
         return "text", body
     try:
         return "json", msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return "text", body

@@ -92,7 +92,7 @@ def compile_pattern(text: str) -> Pattern:
     """The pattern written as JSON in `text`. Raises `InvalidPattern`, naming the field and what is wrong."""
     try:
         document = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidPattern(f"It is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise InvalidPattern("Filter is not an object")

@@ -25,7 +25,7 @@ def window_state(payload: bytes) -> msgspec.Raw:
     """The `state` that a function gives back for its window. Raises BadResponse where it is missing."""
     try:
         answer = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         raise BadResponse("the answer is no JSON object with a state") from error
     if "state" not in answer:
         raise BadResponse("the answer has no state")

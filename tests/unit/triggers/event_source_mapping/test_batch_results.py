@@ -27,6 +27,8 @@ def test_named_items_failed() -> None:
     [
         b"no JSON",
         b'"done"',
+        b"[" * 5000,
+        b'{"batchItemFailures": [{"itemIdentifier": "\xff"}]}',
         b"[]",
         b'{"batchItemFailures": "b"}',
         b'{"batchItemFailures": ["b"]}',

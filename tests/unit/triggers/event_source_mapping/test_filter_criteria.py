@@ -52,7 +52,7 @@ def test_a_plain_body_is_matched_as_a_string() -> None:
     assert not results.admits_message(message("Failure: 5"))
 
 
-@pytest.mark.parametrize("body", ['{"broken', "17", '"quoted"', ""])
+@pytest.mark.parametrize("body", ['{"broken', "17", '"quoted"', "", "[" * 4000])
 def test_a_body_that_is_no_json_object_or_array_is_plain(body: str) -> None:
     assert criteria({"body": [body]}).admits_message(message(body))
 

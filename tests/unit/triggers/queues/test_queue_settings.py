@@ -80,11 +80,21 @@ def test_a_partial_result_names_its_failures() -> None:
     assert failed_items(b'{"batchItemFailures": [{"itemIdentifier": "2"}]}', known) == {"2"}
     assert failed_items(b"null", known) == set()
     assert failed_items(b"{}", known) == set()
+    assert failed_items(b"", known) == set()
     of_kafka = b'{"batchItemFailures": [{"itemIdentifier": {"partition": "topic-0", "offset": 7}}]}'
     assert failed_items(of_kafka, {"topic-0:7"}) == {"topic-0:7"}
 
 
-@pytest.mark.parametrize("result", [b"3", b'{"batchItemFailures": [{"itemIdentifier": "9"}]}', b"[]"])
+@pytest.mark.parametrize(
+    "result",
+    [
+        b"3",
+        b'{"batchItemFailures": [{"itemIdentifier": "9"}]}',
+        b"[]",
+        b'{"batchItemFailures": [{"itemIdentifier": "\xff"}]}',
+        b'{"other": ' + b"[" * 5000,
+    ],
+)
 def test_a_malformed_partial_result_fails_the_whole_batch(result: bytes) -> None:
     assert failed_items(result, {"1"}) is None
 
