@@ -118,6 +118,11 @@ class KafkaServer(WebServer):
         consumer.close()
         return int(place.offset)
 
+    def forget(self, group: str) -> None:
+        """What it has committed, as after a week of silence."""
+        client = self._administrator()
+        client.delete_consumer_groups([group])[group].result(10)
+
     def _format(self, java: Sequence[str], properties: Path) -> None:
         text = _PROPERTIES.format(servers=self.servers, controller=self._controller, folder=self.directory)
         if self._user:

@@ -250,6 +250,25 @@ async def test_a_trigger_that_begins_with_the_latest_record_misses_none_after(
         await until(lambda: sorted(function.values) == ["new", "newer"], 20)
 
 
+async def test_offsets_that_kafka_would_forget_are_committed_again(
+    kafka_server: KafkaServer, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("triggers.queues.kafka.topic_reader._COMMIT_AGAIN_SECONDS", 0.5)
+    kafka_server.send(topic, "a")
+    async with serving(settings(kafka_server, topic), Function(), topic):
+        await until(lambda: kafka_server.committed(group_of(topic), topic) == 1, 20)
+        kafka_server.forget(group_of(topic))
+        await until(lambda: kafka_server.committed(group_of(topic), topic) == 1, 20)
+    function = Function()
+    kafka_server.forget(group_of(topic))
+    chosen = settings(kafka_server, topic, starting_position="LATEST")
+    async with serving(chosen, function, topic):  # nothing is run, and its position kept all the same
+        await until(lambda: kafka_server.committed(group_of(topic), topic) == 1, 20)
+        kafka_server.forget(group_of(topic))
+        await until(lambda: kafka_server.committed(group_of(topic), topic) == 1, 20)
+    assert not function.values
+
+
 async def test_partitions_that_are_added_are_read(
     kafka_server: KafkaServer, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,11 +16,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from triggers.events.kafka import KafkaRecord
 from triggers.queues.arrivals import Arrivals
 from triggers.queues.kafka.driver import CONNECT_SECONDS, described, make_consumer, message_of, translated
+from triggers.queues.kafka.positions import beginnings
 from triggers.queues.message import QueueMessage, SourceUnavailable
 from triggers.queues.settings import QueueSettings
 
@@ -34,6 +35,8 @@ _LOOK_SECONDS = 5.0
 _LOOK_WHILE_BUSY_SECONDS = 25.0
 _LOOK_WHILE_AWAY_SECONDS = 1.0
 _LAST_COMMIT_SECONDS = 3.0
+_COMMIT_AGAIN_SECONDS = 3600.0
+"""Kafka forgets offsets that nobody commits for a week (`offsets.retention.minutes`)."""
 _AWAY = (KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION, KafkaError._SSL)
 
 
@@ -69,6 +72,7 @@ class TopicReader:
         self._committing = False
         self._commit_failed = False
         self._commit_at = 0.0
+        self._commit_again_at = time.monotonic() + _COMMIT_AGAIN_SECONDS
         self._look_at = time.monotonic() + _LOOK_SECONDS
         self._problem = ""
         self._thread = threading.Thread(target=self._serve, name=f"kafka-{settings.queue}", daemon=True)
@@ -178,6 +182,9 @@ class TopicReader:
     def _commit_what_is_done(self) -> None:
         if self._committing or time.monotonic() < self._commit_at:
             return
+        if time.monotonic() >= self._commit_again_at:
+            self._committed.clear()
+            self._commit_again_at = time.monotonic() + _COMMIT_AGAIN_SECONDS
         with self._lock:
             offsets = [
                 TopicPartition(self._settings.queue, number, offset)
@@ -232,26 +239,15 @@ class TopicReader:
                 raise problem(f"topic {topic}: {described(self._settings, found.error)}")
             fresh = set(found.partitions) - self._known
             if fresh:
-                self._consumer.incremental_assign(self._beginnings(fresh))
+                self._begin(beginnings(self._consumer, self._settings, fresh, is_first=not self._known))
                 self._known |= fresh
 
-    def _beginnings(self, fresh: set[int]) -> list[TopicPartition]:
-        """Where to read on. A partition that was never read begins with its oldest record, or, of a trigger
-        that begins with LATEST, with what comes after the first look at the topic; that is committed at once,
-        so that it is decided only once."""
-        places = self._consumer.committed(self._places(fresh), CONNECT_SECONDS)
-        for place in places:
-            if place.error is not None:
-                raise KafkaException(place.error)
-        new = [place for place in places if place.offset == OFFSET_INVALID]
-        first_look = not self._known and len(new) == len(places)
-        from_the_end = first_look and self._settings.starting_position == "LATEST"
-        for place in new:
-            oldest, newest = self._consumer.get_watermark_offsets(place, CONNECT_SECONDS)
-            place.offset = newest if from_the_end else oldest
-        if new:
-            self._consumer.commit(offsets=new, asynchronous=False)
-        return places
+    def _begin(self, places: list[TopicPartition]) -> None:
+        offsets = {place.partition: place.offset for place in places}
+        self._committed |= offsets
+        with self._lock:
+            self._done |= offsets
+        self._consumer.incremental_assign(places)
 
     def _places(self, partitions: set[int]) -> list[TopicPartition]:
         return [TopicPartition(self._settings.queue, number) for number in sorted(partitions)]
