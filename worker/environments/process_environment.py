@@ -47,6 +47,9 @@ logger = logging.getLogger(__name__)
 KILLED = "signal: killed"
 AT_REST = (State.IDLE, State.FROZEN)
 
+LIMITED_AFTER_SECONDS = 0.002
+"""So long after init its processor's limit is set."""
+
 HANG_UP_SECONDS = 1.0
 """How long a process may live on after its runtime hung up."""
 
@@ -161,8 +164,9 @@ class ProcessEnvironment:
             self._imports.learn(self._spec, self._init_report, self._init.duration_ms)
         self._extensions.init_ended(self._init.duration_ms)
         if self._process is not None and not self._is_template:
-            # What is forked from a template starts in its group: that must not be slow.
-            self._process.initialized()
+            # What is forked from a template starts in its group: that must not be slow. And whoever waits for
+            # the first run is not to wait for this as well.
+            self._loop.call_later(LIMITED_AFTER_SECONDS, self._process.initialized)
         self._become_idle()
 
     async def run(self, work: Work) -> RunResult:

@@ -151,11 +151,9 @@ class ZygoteConnection:
 
 def _pid_behind(descriptor: int) -> int:
     """The pid, in our namespace, of the process that a pidfd stands for; 0 where it has ended."""
-    for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "Pid":
-            return max(0, int(value))
-    return 0
+    with open(f"/proc/self/fdinfo/{descriptor}", "rb", buffering=0) as info:
+        _, found, rest = info.read().partition(b"\nPid:")
+    return max(0, int(rest.split(maxsplit=1)[0])) if found else 0
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:
