@@ -85,6 +85,26 @@ def handler(event, context):
     return {"ahead": sorted(before), "also": sorted({"rlcompleter"} & set(sys.modules))}
 """
 )
+SECRETIVE = (
+    LOOK
+    + """
+import asyncio, boto3.s3.transfer, multiprocessing.process, os, random, ssl, tempfile, uuid
+
+def handler(event, context):
+    return {
+        "ahead": sorted(before),
+        "drawn": [
+            multiprocessing.current_process().authkey.hex(),
+            random.random(),
+            random.gauss(0, 1),
+            ssl.RAND_bytes(8).hex(),
+            str(uuid.uuid1()),
+            str(uuid.uuid4()),
+            next(tempfile._get_candidate_names()),
+        ],
+    }
+"""
+)
 LIES = """
 import sys, types
 from importlib.machinery import ModuleSpec
@@ -204,6 +224,13 @@ async def test_what_imports_read_of_the_environment_is_the_functions_own(bench: 
 
 async def test_modules_of_the_standard_library_are_learned_too(bench: Workbench) -> None:
     assert (await seen_ahead(bench, bench.code(app=STANDARD)))["ahead"] == ["asyncio"]
+
+
+async def test_no_two_environments_draw_the_same_numbers_or_share_a_key(bench: Workbench) -> None:
+    root = bench.code(app=SECRETIVE)
+    first, second = await seen_ahead(bench, root), await seen_ahead(bench, root)
+
+    assert len({*first["drawn"], *second["drawn"]}) == len(first["drawn"]) * 2
 
 
 async def test_a_module_that_leaves_traces_in_its_process_is_never_imported_ahead(bench: Workbench) -> None:

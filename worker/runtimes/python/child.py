@@ -24,6 +24,7 @@ from .function_log import FunctionLog, flush_streams, open_streams
 from .function_loop import FunctionLoop
 from .handler import prepare_path
 from .init_imports import InitImports
+from .own_secrets import renew_secrets
 from .rehearsal import rehearse
 from .template import CHANNEL_DESCRIPTOR, LINE_DESCRIPTOR, Template
 
@@ -150,6 +151,7 @@ class Child:
 
     def _run_python(self, request: dict[str, Any], channel: socket.socket, *, is_template: bool) -> int:
         gc.enable()
+        renew_secrets()
         open_streams()
         self._log.follow(os.environ)
         sys.argv = ["bootstrap"]

@@ -48,6 +48,7 @@ def marks_of_interpreter() -> Marks:
         "garbage collection": (gc.isenabled(), gc.get_threshold()),
         "the root logger": (logging.root.level, list(logging.root.handlers), logging.root.manager.disable),
         "generators of chance": _generators_of_chance(),
+        "numbers drawn by chance": random.getstate(),
         "holders of the main module": _holders_of_main(),
     }
 

@@ -12,13 +12,14 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from .import_marks import changes, marks_of_interpreter, marks_of_process
 from .init_imports import modules_of_runtime, runtime_places
 from .memory import private_kilobytes
+from .own_secrets import RENEWED
 
 REFUSED_EVENTS = (
     "_thread.start",
@@ -65,6 +66,14 @@ REFUSED_EVENTS = (
 machine so whether it has IPv6."""
 FUNCTIONS_OWN = ("/tmp", "/var/task", "/opt")
 """Where files are not the same for all functions; but for those of the runtime."""
+CHANCE = (
+    ("os", "urandom"),
+    ("os", "getrandom"),
+    ("random", "_urandom"),
+    ("ssl", "RAND_bytes"),
+    ("uuid", "uuid1"),
+)
+"""Whatever a module makes up of these is the same in every fork."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 EVERYTHING = "*"
 """Stands for the name where a module looked at all variables."""
@@ -77,7 +86,7 @@ def try_out(names: Sequence[str]) -> dict[str, Any]:
     before, process, interpreter = set(sys.modules), marks_of_process(), marks_of_interpreter()
     problems, kilobytes = set[str](), private_kilobytes()
     started = time.process_time()
-    with _watched(problems, places), _reads_noted() as read:
+    with _watched(problems, places), _draws_noted(problems), _reads_noted() as read:
         for name in names:
             try:
                 importlib.import_module(name)
@@ -122,6 +131,30 @@ def _is_refused(event: str, details: tuple[Any, ...], places: tuple[str, ...]) -
     if not isinstance(path, str):
         return True
     return path.startswith(FUNCTIONS_OWN) and not path.startswith(places)
+
+
+@contextmanager
+def _draws_noted(problems: set[str]) -> Iterator[None]:
+    """Within the block, note which modules ask for chance; but for those whose secrets are renewed."""
+    asked = [(sys.modules[module], name) for module, name in CHANCE if hasattr(sys.modules.get(module), name)]
+    originals = [getattr(module, name) for module, name in asked]
+
+    def noting(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def draw(*arguments: Any) -> Any:
+            asker = sys._getframe(1).f_globals.get("__name__", "")
+            if asker not in RENEWED:
+                problems.add(f"{asker} asks for {name}")
+            return original(*arguments)
+
+        return draw
+
+    for (module, name), original in zip(asked, originals):  # noqa: B905 (Python 3.9)
+        setattr(module, name, noting(name, original))
+    try:
+        yield
+    finally:
+        for (module, name), original in zip(asked, originals):  # noqa: B905 (Python 3.9)
+            setattr(module, name, original)
 
 
 @contextmanager
