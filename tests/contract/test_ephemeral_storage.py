@@ -24,6 +24,7 @@ STORAGE_MB = 512
 PATIENT_AND_SMALL: dict[str, Any] = {"memory_mb": MEMORY_MB, "timeout_seconds": 600}
 """Init may take as long as a run: an emulated machine writes slowly."""
 KILLED = Exited("signal: killed")
+HOGS = ["use_memory", "share_memory", "fill_memory_file", "use_memory_behind_a_dead_main_thread"]
 
 
 level = levels(Level.L3)
@@ -65,7 +66,7 @@ async def test_full_storage_says_so_though_it_is_larger_than_the_memory(bench: W
     assert tried.environment.state is State.IDLE
 
 
-@pytest.mark.parametrize("hog", ["use_memory", "share_memory", "fill_memory_file"])
+@pytest.mark.parametrize("hog", HOGS)
 async def test_storage_in_use_buys_no_memory(bench: Workbench, hog: str) -> None:
     tried = await started(bench, written=200)
 

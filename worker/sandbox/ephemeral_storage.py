@@ -87,11 +87,10 @@ class Used:
     @contextmanager
     def storage_of(self, resident: Resident) -> Iterator[int]:
         """A descriptor of its /tmp, and of no other directory. Raises OSError where there is none."""
-        path = f"/proc/{resident.pid}/root{SCRATCH}"
-        descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = _open_storage(resident.pid)
         try:
             if os.fstat(descriptor).st_dev != self.device:
-                raise FileNotFoundError(errno.ENOENT, "another process has this pid by now", path)
+                raise FileNotFoundError(errno.ENOENT, f"another process is {resident.pid} by now")
             yield descriptor
         finally:
             os.close(descriptor)
@@ -230,6 +229,19 @@ class EphemeralStorage:
         if Contents.of(storage).files == 0:
             used.memory.set_limit(used.allowed)
             used.is_raised = False
+
+
+def _open_storage(pid: int) -> int:
+    """A descriptor of what the process has as /tmp. Raises OSError."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        return os.open(f"/proc/{pid}/root{SCRATCH}", flags)
+    except FileNotFoundError:
+        # A process whose first thread has ended shows nothing by its own name, though others go on.
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):
+                return os.open(f"/proc/{pid}/task/{thread}/root{SCRATCH}", flags)
+        raise
 
 
 def _group_of(pid: int, cgroups: Cgroups) -> str:

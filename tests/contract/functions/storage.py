@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
+import platform
 import shutil
 import tempfile
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 MEGABYTE = 1 << 20
 PLACE = "/tmp/kept"
 KEPT: list[Any] = []
+EXIT_THREAD = {"x86_64": 60, "aarch64": 93}[platform.machine()]
 
 
 def write(event: Any, context: Any) -> Any:
@@ -67,6 +72,20 @@ def breed(event: Any, context: Any) -> Any:
             time.sleep(60)
             os._exit(0)
     time.sleep(60)
+
+
+def use_memory_behind_a_dead_main_thread(event: Any, context: Any) -> Any:
+    """The process has no directories any more that others could look up by its id."""
+
+    def hog() -> None:
+        main_thread = Path(f"/proc/self/task/{os.getpid()}/stat")
+        while ") Z" not in main_thread.read_text():
+            time.sleep(0.01)
+        use_memory(event, context)
+        time.sleep(60)
+
+    threading.Thread(target=hog).start()
+    ctypes.CDLL(None).syscall(EXIT_THREAD, 0)
 
 
 def write_more(event: Any, context: Any) -> Any:
