@@ -75,11 +75,16 @@ def _wait_until_learned(system: System, name: str) -> None:
 
 def _cold(system: System, name: str) -> tuple[bool, float]:
     """Whether boto3 was there, and how long the call took. Raises RuntimeError unless it was answered."""
-    time.sleep(PAUSE_SECONDS)
-    sent = system.callers.send([Call(invoke(system.callers.endpoint, name, b"{}").request, 200, None)], 1)
-    if sent.round.errors:
-        raise RuntimeError(f"no answer: {sent.answers[0].body!r}")
-    return json.loads(sent.answers[0].body), sent.round.p50_ms
+    call = Call(invoke(system.callers.endpoint, name, b"{}").request, 200, None)
+    while True:
+        time.sleep(PAUSE_SECONDS)
+        sent = system.callers.send([call], 1)
+        if sent.round.errors:
+            raise RuntimeError(f"no answer: {sent.answers[0].body!r}")
+        ahead = json.loads(sent.answers[0].body)
+        if isinstance(ahead, bool):
+            return ahead, sent.round.p50_ms
+        # On a busy machine the last environment took the call, and ended as it was to.
 
 
 def _branch_mb() -> float:
