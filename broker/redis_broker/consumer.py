@@ -26,7 +26,7 @@ from broker.redis_broker.envelope import (
 from broker.redis_broker.epoch import ConsumerOptions, Epoch
 from broker.redis_broker.link import Link, volatile_prefix
 from broker.redis_broker.settling import Settling, encode_outcome
-from broker.redis_broker.wire import Argument, CommandFailed
+from broker.redis_broker.wire import Argument
 
 log = logging.getLogger(__name__)
 
@@ -208,12 +208,8 @@ class RedisConsumer:
     async def _keep_lease(self) -> None:
         while self._lost is None:
             await asyncio.sleep(self._options.renew_seconds)
-            try:
+            with contextlib.suppress(BrokerUnavailable):  # the link resumes; a full server is waited out
                 await self._renew()
-            except BrokerUnavailable:
-                pass  # the link reconnects and resumes
-            except CommandFailed as error:  # a server out of memory, most likely: it has no lease for anybody
-                log.warning("lease_not_renewed", extra={"epoch": self._epoch.name, "reason": str(error)})
 
     async def _resume(self) -> None:
         if self._renewing is not None:

@@ -14,7 +14,6 @@ from broker.redis_broker.batch import FULL_WITH
 from broker.redis_broker.link import Link
 from broker.redis_broker.stream_frames import CHUNK_PREFIX, Progress, decode_chunk, encode_progress
 from broker.redis_broker.stream_reader import RedisIncomingStream
-from broker.redis_broker.wire import CommandFailed
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +173,7 @@ class RedisReplies:
 
 
 def _observe(answer: asyncio.Future[object]) -> None:
-    if not answer.cancelled() and isinstance(error := answer.exception(), (BrokerUnavailable, CommandFailed)):
+    if not answer.cancelled() and isinstance(error := answer.exception(), BrokerUnavailable):
         log.warning("reply_not_stored", extra={"reason": str(error)})
 
 

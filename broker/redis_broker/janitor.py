@@ -19,7 +19,6 @@ from broker.invocation import Reply
 from broker.redis_broker.envelope import Undecodable, read
 from broker.redis_broker.inbox import RedisReplies
 from broker.redis_broker.link import Link, volatile_prefix
-from broker.redis_broker.wire import CommandFailed
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Janitor:
         while True:
             try:
                 await self._tidy()
-            except (BrokerUnavailable, CommandFailed) as error:
+            except BrokerUnavailable as error:
                 self._silent_since.clear()
                 log.debug("janitor_waits", extra={"reason": str(error)})
             await asyncio.sleep(TICK_SECONDS * random.uniform(0.8, 1.2))

@@ -148,7 +148,7 @@ class Link:
         while True:
             try:
                 await self._connect()
-            except (BrokerUnavailable, CommandFailed):
+            except BrokerUnavailable:
                 await asyncio.sleep(delay_seconds * random.uniform(0.5, 1.0))
                 delay_seconds = min(_LAST_RETRY_SECONDS, delay_seconds * 2)
             else:
@@ -163,7 +163,7 @@ class Link:
                 await self._introduce()
                 for callback in self._on_connected:
                     await callback()
-        except (TimeoutError, CommandFailed, BrokerUnavailable) as error:
+        except (TimeoutError, BrokerUnavailable) as error:
             wire.abort()
             self._wire = None
             raise BrokerUnavailable(f"Redis at {_printable(self._url)} does not serve: {error}") from error

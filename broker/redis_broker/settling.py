@@ -79,13 +79,13 @@ class Settling:
         while True:
             try:
                 return await attempt() == 1
-            except BrokerUnavailable:
-                await self._epoch.link.connected(_PATIENCE_SECONDS)
-            except CommandFailed as error:  # a server out of memory, most likely
+            except CommandFailed as error:
                 log.error(
                     "not_settled_yet", extra={"request_id": invocation.request_id, "reason": str(error)}
                 )
                 await asyncio.sleep(_PAUSE_SECONDS)
+            except BrokerUnavailable:
+                await self._epoch.link.connected(_PATIENCE_SECONDS)
 
     def acknowledge_soon(self, invocation: Invocation, outcome: Outcome | None) -> None:
         """Settle together with what else ends within four milliseconds: one script, one write to the disk."""

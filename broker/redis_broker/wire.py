@@ -22,8 +22,8 @@ OnPush = Callable[[bytes, bytes], None]
 """Channel and body of a published message."""
 
 
-class CommandFailed(Exception):
-    """Redis answered a command with an error."""
+class CommandFailed(BrokerUnavailable):
+    """Redis answered a command with an error: it has no memory or no disk left, most likely."""
 
 
 class Wire(asyncio.Protocol):

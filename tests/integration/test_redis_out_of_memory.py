@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from broker.errors import BrokerUnavailable
 from broker.interface import Consumer
 from broker.invocation import Kind
 from broker.redis_broker.broker import RedisBroker
 from broker.redis_broker.link import volatile_prefix
-from broker.redis_broker.wire import CommandFailed
 from tests.conftest import StartRedis
 from tests.contract.broker.messages import invocation
 from tests.waiting import until_async
@@ -42,8 +42,10 @@ async def empty(broker: RedisBroker) -> None:
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_no_worker_gets_what_is_refused(broker: RedisBroker, consumer: Consumer, kind: Kind) -> None:
     await fill(broker)
-    with pytest.raises(CommandFailed, match="OOM"):
+    with pytest.raises(BrokerUnavailable, match="OOM"):
         await broker.publish(invocation(kind))
+    with pytest.raises(BrokerUnavailable, match="OOM"):
+        await consumer.announce(["python3.11"])
     await empty(broker)
     accepted = invocation(kind)
     await broker.publish(accepted)
