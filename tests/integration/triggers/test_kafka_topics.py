@@ -175,6 +175,22 @@ async def test_no_more_is_in_hand_than_the_window(kafka_server: KafkaServer, top
     assert function.values == list(map(str, range(500)))
 
 
+async def test_many_partitions_share_what_may_be_in_hand(
+    kafka_server: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("triggers.queues.kafka.topic_reader._MOST_BYTES_IN_ALL", 400)
+    topic = f"orders-{uuid.uuid4().hex[:8]}"
+    kafka_server.make_topic(topic, partitions=4)
+    bodies = [f"{number:050}" for number in range(80)]
+    for number, body in enumerate(bodies):
+        kafka_server.send(topic, body, partition=number % 4)
+    function = Function()
+    async with serving(settings(kafka_server, topic), function):
+        await until(lambda: len(function.values) >= 80, 30)
+    assert sorted(function.values) == bodies
+    assert [value for value in function.values if int(value) % 4 == 0] == bodies[::4]
+
+
 async def test_what_follows_a_reported_failure_comes_again(kafka_server: KafkaServer, topic: str) -> None:
     function = Function()
 

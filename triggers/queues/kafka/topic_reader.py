@@ -30,6 +30,7 @@ _BUSY_SECONDS = 0.02
 _FULL_SECONDS = 0.002
 """Nothing wakes a thread that waits in the driver, so it looks up more often while something is in hand."""
 _MOST_BYTES = 8 * 1024 * 1024
+_MOST_BYTES_IN_ALL = 128 * 1024 * 1024
 _COMMIT_SECONDS = 0.02
 _LOOK_SECONDS = 5.0
 _LOOK_WHILE_BUSY_SECONDS = 25.0
@@ -48,7 +49,7 @@ class TopicReader:
     """Made by `open`; used on one loop. Raises SourceUnavailable as `QueueSource`s do.
 
     While the cluster is away it goes on by itself, and says so by `report`; what is in hand stays in hand. Of
-    each partition about the window is in hand, or 8 MB, and the driver fetches some 16 MB ahead of all.
+    each partition about the window is in hand, or 8 MB (128 MB of all), and the driver fetches 16 MB ahead.
     """
 
     def __init__(self, settings: QueueSettings, group: str, report: Callable[[str], None]) -> None:
@@ -161,7 +162,7 @@ class TopicReader:
         that is held back is fetched again, so where all are full we rather read nothing for a moment."""
         full = self._full()
         with self._lock:
-            half = self._holding(self._settings.window // 2 + 1, _MOST_BYTES // 2)
+            half = self._holding(self._settings.window // 2 + 1, self._most_bytes // 2)
         pause = full - self._paused if self._known - full else set()
         if pause:
             self._consumer.pause(self._places(pause))
@@ -171,7 +172,12 @@ class TopicReader:
 
     def _full(self) -> set[int]:
         with self._lock:
-            return self._holding(self._settings.window, _MOST_BYTES)
+            return self._holding(self._settings.window, self._most_bytes)
+
+    @property
+    def _most_bytes(self) -> int:
+        """Of each partition; less where there are many."""
+        return min(_MOST_BYTES, _MOST_BYTES_IN_ALL // max(1, len(self._known)))
 
     def _holding(self, messages: int, size_bytes: int) -> set[int]:
         """Partitions of which so much is in hand, by either measure."""
