@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from triggers.queues.kafka.address import bootstrap_servers
+
 Service = Literal["sqs", "dynamodb", "kafka"]
 StartingPosition = Literal["", "LATEST", "TRIM_HORIZON"]
 
@@ -91,6 +93,11 @@ class MappingSettings(
         return self.event_source_arn or f"{','.join(self.bootstrap_servers)}/{self.topic}"
 
     @property
+    def cluster_url(self) -> str:
+        """Of a mapping whose service is `kafka`, as queue triggers name it."""
+        return f"kafka://{','.join(self.bootstrap_servers)}"
+
+    @property
     def source_region(self) -> str:
         return self.event_source_arn.split(":")[3]
 
@@ -136,6 +143,7 @@ class MappingSettings(
             raise ValueError("EventSourceArn and SelfManagedEventSource exclude each other.")
         if not self.topic:
             raise ValueError("Topics must name the topic of the self-managed Apache Kafka event source.")
+        bootstrap_servers(self.cluster_url)
 
     def _check_position(self) -> None:
         if not self.starting_position:

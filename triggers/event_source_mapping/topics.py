@@ -46,7 +46,7 @@ async def read_topic(trigger: RunningTrigger, settings: MappingSettings) -> None
 def topic_settings(settings: MappingSettings) -> QueueSettings:
     """The same in a queue trigger's terms."""
     return QueueSettings(
-        url=f"kafka://{','.join(settings.bootstrap_servers)}",
+        url=settings.cluster_url,
         queue=settings.topic,
         batch_size=settings.batch_size,
         batching_window_seconds=settings.maximum_batching_window_seconds or _DEFAULT_WINDOW_SECONDS,

@@ -29,6 +29,7 @@ from triggers.queues.settings import QueueSettings
 log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 1000
+_MOST_REMEMBERED = 100_000
 _MOST_REASON_BYTES = 1000
 """Pub/Sub allows 1024 for the value of an attribute."""
 
@@ -73,6 +74,8 @@ class PubSubSource:
     async def retry(self, message: QueueMessage) -> None:
         self._arrivals.check()
         self._failures[message.token.message.message_id] = message.failures + 1
+        if len(self._failures) > _MOST_REMEMBERED:  # others may have got the oldest, and settled it
+            del self._failures[next(iter(self._failures))]
         self._let_go(message)
         await self._calls.keep([message.token.ack_id], 0)
 

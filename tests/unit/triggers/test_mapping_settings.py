@@ -58,6 +58,10 @@ def test_settings_survive_being_stored() -> None:
             "Unrecognized event source",
         ),
         ({"event_source_arn": "orders"}, "Unrecognized event source"),
+        (
+            {"bootstrap_servers": ("h:99999",), "topic": "t", "starting_position": "LATEST"},
+            "names the Kafka server 'h:99999'",
+        ),
     ],
 )
 def test_parameters_that_do_not_go_together_are_refused(given: dict[str, Any], told: str) -> None:
