@@ -20,7 +20,7 @@ def beginnings(
     once. Raises KafkaException.
     """
     asked = [TopicPartition(settings.queue, number) for number in sorted(partitions)]
-    places = consumer.committed(asked, CONNECT_SECONDS)
+    places: list[TopicPartition] = consumer.committed(asked, CONNECT_SECONDS)
     for place in places:
         if place.error is not None:
             raise KafkaException(place.error)
