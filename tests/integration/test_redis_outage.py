@@ -202,6 +202,24 @@ async def test_sync_invocations_never_reach_the_disk_and_are_forgotten_with_the_
     await consumer.close()
 
 
+async def test_calls_that_were_given_up_leave_nothing_behind_where_no_worker_reads(
+    server: RedisServer, broker: RedisBroker
+) -> None:
+    sent = [invocation("sync") for _ in range(40)]
+    for one in sent:
+        await broker.publish(one)
+    for one in [*sent[20:], *sent[:20]]:
+        assert await broker.withdraw(one)
+    assert await broker._link.call("KEYS", "lightswitch:run:*:lane:*") == []
+    assert (await broker.depth()).queued == 0
+    waiting = invocation("sync")
+    await broker.publish(waiting)
+    assert (await broker.depth()).queued == 1
+    consumer = await broker.consumer(8)
+    assert [d.invocation for d in await take(consumer, 1)] == [waiting]
+    await consumer.close()
+
+
 async def test_a_sync_invocation_adds_nothing_to_the_append_only_file(
     server: RedisServer, broker: RedisBroker
 ) -> None:

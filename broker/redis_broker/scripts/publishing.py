@@ -44,14 +44,26 @@ return 1
 _WITHDRAW = """
 -- ARGV: id, function, class. Answers 1 if the message was still waiting.
 local at = home(ARGV[3])
-if call('HEXISTS', at .. ':messages', ARGV[1]) == 0 then return 0 end
+local value = call('HGET', at .. ':messages', ARGV[1])
+if not value then return 0 end
 for _, epoch in ipairs(call('HKEYS', p .. ':workers')) do
   if call('SISMEMBER', at .. ':held:' .. epoch, ARGV[1]) == 1 then return 0 end
 end
 forget(ARGV[2], ARGV[3], ARGV[1])
-if ARGV[3] == 'sync' then  -- its id stays on a lane until that is read
+if ARGV[3] == 'sync' then
+  -- Its id stays on a lane until that is read, or until it is the first there: without workers nobody reads.
   writing('sync')
   call('INCR', v .. ':withdrawn')
+  local _, a, b = header(value)
+  for _, number in ipairs({a, b}) do
+    local lane = at .. ':lane:sync:' .. number
+    for _ = 1, 16 do
+      local first = call('LINDEX', lane, 0)
+      if not first or call('HEXISTS', at .. ':messages', first) == 1 then break end
+      call('LPOP', lane)
+      call('DECR', v .. ':withdrawn')
+    end
+  end
 end
 return 1
 """
