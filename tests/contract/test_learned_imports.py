@@ -18,6 +18,7 @@ from tests.environment_workbench import Tried, Workbench
 from tests.sandbox_levels import workbench_at
 from tests.waiting import until
 from worker.environments.interface import Succeeded
+from worker.sandbox import import_branches
 from worker.sandbox.levels import Level
 
 MEMORY_MB = 64
@@ -105,6 +106,14 @@ def handler(event, context):
     }
 """
 )
+STUCK = """
+import os, time
+
+sum(range(5_000_000))
+while os.getuid() == 0:
+    time.sleep(1)
+"""
+"""Nobody could try that out: the trial is no root's."""
 LIES = """
 import sys, types
 from importlib.machinery import ModuleSpec
@@ -290,6 +299,17 @@ async def test_when_the_process_that_imported_dies_functions_start_as_before(
         await tried.gone.wait()
     assert (await answer(bench, root))["boto3"]
     await seen_ahead(bench, root)
+
+
+async def test_an_import_that_never_ends_is_given_up_and_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(import_branches, "IMPORT_SECONDS", 0.5)
+    async with workbench_at(Level.L3, tmp_path, imports_mb=MEMORY_MB) as bench:
+        (tmp_path / "library" / "current" / "stuck.py").write_text(STUCK)
+        assert await answer(bench, bench.code(app="import stuck\ndef handler(event, context): return 1")) == 1
+
+        await until(lambda: "imports_not_kept" in caplog.text, within_seconds=30)
 
 
 async def test_nothing_of_it_is_left_in_the_end(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ SHED_SECONDS = 60.0
 """No more are made for so long, once memory has run short."""
 IMPORT_SECONDS = 60.0
 """It imports in processor time that nobody else wants."""
+IMPORT_SECONDS = 8.0
+"""An import that takes longer ends its branch, less than what is waited for."""
 MOST_DEATHS = 3
 PREPARED = 1
 """Children that each keeps ready, where zygotes keep any."""
@@ -118,6 +120,7 @@ class ImportBranches:
             "library": library,
             "library_source": source,
             "prepared": self._prepared,
+            "seconds": IMPORT_SECONDS,
         }
         try:
             ready = await branch.grow(request, IMPORT_SECONDS)

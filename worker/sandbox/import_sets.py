@@ -11,6 +11,8 @@ import msgspec
 WORTH_SECONDS = 0.02
 """Processor time that imports must take for a process of their own to be kept."""
 MOST_MODULES = 2_000
+MOST_CHANGED = 256
+"""More variables say nothing, as too many modules do: a worker remembers what thousands of functions told."""
 MOST_REPORT_BYTES = 65_536
 NAME = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*", re.ASCII)
 PROGRAMS = frozenset({"__main__", "antigravity", "this", "test", "idlelib", "turtledemo"})
@@ -44,7 +46,7 @@ def read_report(report: bytes) -> FunctionImports | None:
         found = _decode(report)
     except msgspec.MsgspecError:
         return None
-    if len(found.modules) > MOST_MODULES:
+    if len(found.modules) > MOST_MODULES or len(found.changed) > MOST_CHANGED:
         return None
     return FunctionImports(frozenset(filter(_is_importable, found.modules)), frozenset(found.changed))
 

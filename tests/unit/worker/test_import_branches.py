@@ -10,6 +10,7 @@ import pytest
 
 from worker.sandbox import import_branches
 from worker.sandbox.import_branches import (
+    IMPORT_SECONDS,
     MOST_BRANCHES,
     MOST_DEATHS,
     REST_SECONDS,
@@ -108,6 +109,7 @@ async def test_a_function_is_forked_from_the_one_that_has_its_imports(kept: Kept
         "library": "/var/runtime",
         "library_source": "/data/runtime",
         "prepared": 1,
+        "seconds": IMPORT_SECONDS,
     }
 
 

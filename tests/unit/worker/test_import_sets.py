@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from worker.sandbox.import_sets import (
+    MOST_CHANGED,
     MOST_MODULES,
     FunctionImports,
     ImportSet,
@@ -46,6 +47,11 @@ def test_what_is_no_report_says_nothing(garbage: bytes) -> None:
 
 def test_too_many_modules_say_nothing() -> None:
     assert read_report(report(*(f"m{number}" for number in range(MOST_MODULES + 1)))) is None
+
+
+def test_too_many_changed_variables_say_nothing() -> None:
+    changed = tuple(f"V{number}" for number in range(MOST_CHANGED + 1))
+    assert read_report(report("json", changed=changed)) is None
 
 
 @pytest.mark.parametrize(

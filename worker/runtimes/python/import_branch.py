@@ -5,8 +5,8 @@ before (`import_trial`), in a process that could do no harm; here they are impor
 
 Request to the zygote: `import` (modules, in their order; variables: what they may read; library: where the
 runtime's packages are, mounted from `library_source` where that is not empty; prepared: children to keep
-ready); descriptor: the branch's control socket. Answer, on that: `ready` (kilobytes) or `unavailable`; from
-then on it obeys as every zygote does.
+ready; seconds: it ends where importing takes longer); descriptor: the branch's control socket. Answer, on
+that: `ready` (kilobytes) or `unavailable`; from then on it obeys as every zygote does.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def prepare_branch(isolation: Isolation, control: socket.socket, request: dict[s
     signal.set_wakeup_fd(-1)
     isolation.kernel.close_all_but({control.fileno(), *isolation.own_descriptors})
     try:
-        with _in_background(isolation.level), noted_hooks() as hooked:
+        with _at_most(request["seconds"]), _in_background(isolation.level), noted_hooks() as hooked:
             _import(isolation.kernel, request)
     except (OSError, Unfaithful) as error:
         send(control, "unavailable", text=str(error))
@@ -102,6 +102,17 @@ def _import(kernel: Kernel, request: dict[str, Any]) -> None:
     gc.collect()
     fill_gaps()
     gc.freeze()
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """The kernel ends this process where the block takes longer: who hangs up waits for its end."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
