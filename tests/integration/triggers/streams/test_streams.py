@@ -532,6 +532,10 @@ async def test_a_record_reaches_the_function_soon_after_it_was_written(
     assert sorted(waits)[4] <= 0.3
 
 
+JAVA_SECONDS = 40
+"""DynamoDB Local takes long for its first answers on a busy machine."""
+
+
 @pytest.fixture(scope="session")
 def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBLocal]:
     with running(DynamoDBLocal(tmp_path_factory.mktemp("dynamodb-local"))) as server:
@@ -544,14 +548,14 @@ async def test_dynamodb_local_is_read_to_the_end_of_its_shards(dynamodb_local: D
     function = Function()
     table.put("a", "b", raw={"B": b"\x00\xff"})
     record = await mappings.start(table, function)
-    await until(lambda: function.items == ["a", "b"])
+    await until(lambda: function.items == ["a", "b"], JAVA_SECONDS)
     table.put("c")
-    await until(lambda: function.items == ["a", "b", "c"])
+    await until(lambda: function.items == ["a", "b", "c"], JAVA_SECONDS)
     assert function.events[0]["Records"][0]["dynamodb"]["NewImage"]["raw"] == {"B": "AP8="}
     assert function.events[0]["Records"][0]["eventSourceARN"] == table.stream_arn
 
     table.drop()  # which closes its shards
-    await until_async(lambda: mappings.finished(record))
+    await until_async(lambda: mappings.finished(record), JAVA_SECONDS)
     await mappings.close()
 
 
@@ -563,11 +567,11 @@ async def test_dynamodb_local_is_read_on_behind_a_checkpoint(dynamodb_local: Dyn
     table.put("old")
     await asyncio.sleep(1.1)  # the stream dates its records to the second
     task = mappings.serve(record, function)
-    await until(lambda: "No records processed" in mappings.reports)
+    await until(lambda: "No records processed" in mappings.reports, JAVA_SECONDS)
     table.put("a")
-    await until(lambda: function.items == ["a"])
+    await until(lambda: function.items == ["a"], JAVA_SECONDS)
     await stop(task)
     table.put("b")
     mappings.serve(record, function)
-    await until(lambda: function.items == ["a", "b"])
+    await until(lambda: function.items == ["a", "b"], JAVA_SECONDS)
     await mappings.close()
