@@ -12,7 +12,7 @@ from typing import NoReturn
 from ...sandbox.inside.isolation import Isolation
 from .background import Background
 from .child import Child, finish
-from .control import forget_signals, send
+from .control import forget_signals, kill, send
 from .function_log import FunctionLog
 from .stem import SEALED, UNSEALED, Stem, receive_assignment, wait_until_furnished
 
@@ -29,6 +29,7 @@ class Nursery:
         self._pid = os.getpid()
         self._numbers = itertools.count(1)
         self._stems: list[Stem] = []
+        self._given_up: dict[int, str] = {}
         self._asked = False
         self.is_child = False
         """Pids of other namespaces say nothing: a child's may be the zygote's."""
@@ -67,9 +68,23 @@ class Nursery:
             # The next start says why.
             self._prepared = 0
 
+    def give_up(self, stem: Stem) -> None:
+        """One that was taken and cannot become what it was to be: nothing is left of it once it has ended."""
+        last = stem.init_pid or stem.pid
+        self._given_up[last] = stem.group
+        kill(last)
+
     def ended(self, pid: int) -> None:
         """A process has ended, which may be one of ours."""
-        self._stems = [stem for stem in self._stems if pid not in (stem.pid, stem.init_pid)]
+        for stem in [stem for stem in self._stems if pid in (stem.pid, stem.init_pid)]:
+            self._stems.remove(stem)
+            if pid == (stem.init_pid or stem.pid):
+                self._given_up[pid] = stem.group
+            else:
+                self.give_up(stem)
+        group = self._given_up.pop(pid, "")
+        if group and self._isolation.cgroups is not None:
+            self._isolation.cgroups.remove(group)
 
     def _fork(self, *, rehearsed: bool = False) -> Stem:
         return Stem.fork(self._isolation, self.next_name(), partial(self._become, rehearsed=rehearsed))

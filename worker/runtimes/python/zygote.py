@@ -26,7 +26,7 @@ from ...sandbox.inside.furnish import Furnishing, furnish, furnish_sealed
 from ...sandbox.inside.isolation import Isolation
 from ...sandbox.inside.kernel import MS_NODEV, MS_NOSUID, MS_RDONLY
 from .branch import grow
-from .control import drain, ended_children, kill, receive, send, tell_started, wait_for_end
+from .control import drain, ended_children, receive, send, tell_started, wait_for_end
 from .function_log import FunctionLog
 from .import_branch import prepare_branch, serve_branch
 from .living import Live, Living
@@ -149,7 +149,7 @@ class Zygote:
             else:
                 stem.assign(message, [*descriptors, *trees])
         except OSError:
-            kill(stem.init_pid or stem.pid)
+            self._nursery.give_up(stem)
             raise
         finally:
             stem.close()
