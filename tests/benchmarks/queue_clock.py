@@ -30,6 +30,8 @@ class QueueClock:
         self._journal = journal
         self._live = live
         variables = {"JOURNAL": str(journal)}
+        with contextlib.suppress(live.client.exceptions.ResourceNotFoundException):
+            live.client.delete_function(FunctionName=FUNCTION)  # of another scenario, with its journal
         live.deploy(
             FUNCTION,
             python_package("queue_clock"),
