@@ -23,5 +23,5 @@ class ElasticMq(WebServer):
 
     def command(self) -> Sequence[str]:
         jars = libraries(self.name, "org.elasticmq:elasticmq-rest-sqs_3", "1.7.1")
-        java = ["java", f"-Xmx{self._heap}", "-XX:+UseSerialGC", "-cp", f"{jars}/*"]
+        java = ["java", f"-Xmx{self._heap}", "-XX:+UseSerialGC", "-Dpekko.http.server.max-connections=4096", "-cp", f"{jars}/*"]
         return [*java, str(LAUNCHER), str(self.port)]

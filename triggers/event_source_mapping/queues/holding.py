@@ -27,6 +27,9 @@ SHORTEST_HIDE_SECONDS = 10
 """A queue with a shorter timeout would have to be asked all the time."""
 MOST_HELD_BYTES = 64 * 1024 * 1024
 """A mapping that holds so much receives nothing more; there may be many mappings in a process."""
+MOST_UNDELETED = 1_000
+"""Nor one whose queue deletes more slowly than its function runs: what waits must be hidden again and again,
+which would leave such a queue even less time."""
 _CHECK_SECONDS = 1.0
 _FOLLOW_SECONDS = 300.0
 _DELETE_GATHER_SECONDS = 0.002
@@ -42,6 +45,7 @@ class Holding:
         self._held: dict[str, Message] = {}
         """By receipt handle, until it is deleted or given back."""
         self._held_bytes = 0
+        self._undeleted = 0
         self._deletable: list[Message] = []
         self._to_delete = asyncio.Event()
         self._all_deleted = asyncio.Event()
@@ -59,8 +63,8 @@ class Holding:
 
     @property
     def is_full(self) -> bool:
-        """Whether what is held is as much as this process can bear."""
-        return self._held_bytes >= MOST_HELD_BYTES
+        """Whether what is held is as much as this process, or the queue, can bear."""
+        return self._held_bytes >= MOST_HELD_BYTES or self._undeleted >= MOST_UNDELETED
 
     async def receive(self, most: int, wait_seconds: int) -> Sequence[Mapping[str, Any]]:
         """As `Queue.receive`; `take` what comes. Raises ServiceError."""
@@ -77,6 +81,7 @@ class Holding:
         """These succeeded: delete them soon, together with others; until then they stay hidden."""
         if messages:
             self._deletable += messages
+            self._undeleted += len(messages)
             self._all_deleted.clear()
             self._to_delete.set()
 
@@ -179,5 +184,6 @@ class Holding:
             log.warning("messages_not_deleted", extra={"reason": str(error), "messages": len(handles)})
         for message in messages:
             if message.receipt_handle not in left:
+                self._undeleted -= 1
                 self._forget(message)
         return [message for message in messages if message.receipt_handle in left]
