@@ -23,5 +23,7 @@ class ElasticMq(WebServer):
 
     def command(self) -> Sequence[str]:
         jars = libraries(self.name, "org.elasticmq:elasticmq-rest-sqs_3", "1.7.1")
-        java = ["java", f"-Xmx{self._heap}", "-XX:+UseSerialGC", "-Dpekko.http.server.max-connections=4096", "-cp", f"{jars}/*"]
+        java = ["java", f"-Xmx{self._heap}", "-XX:+UseSerialGC", "-cp", f"{jars}/*"]
+        # Its server takes 1,024 connections, and does not answer more; SQS knows no such limit.
+        java.insert(1, "-Dpekko.http.server.max-connections=4096")
         return [*java, str(LAUNCHER), str(self.port)]
