@@ -130,6 +130,12 @@ def _age_seconds(invocation: Invocation) -> float:
 
 
 def _outcome(delivery: Delivery, verdict: Verdict, status: Status, reason: str, runs: int) -> Outcome:
+    error = verdict.payload[:_ERROR_BYTES].decode("utf-8", "replace") if verdict.failure else ""
+    return outcome_of(delivery, status, reason, runs, error)
+
+
+def outcome_of(delivery: Delivery, status: Status, reason: str, runs: int, error: str = "") -> Outcome:
+    """How a delivery ends now, after so many runs of its function."""
     invocation = delivery.invocation
     return Outcome(
         request_id=invocation.request_id,
@@ -140,5 +146,5 @@ def _outcome(delivery: Delivery, verdict: Verdict, status: Status, reason: str, 
         deliveries=delivery.deliveries,
         finished_ms=now_ms(),
         reason=reason,
-        error=verdict.payload[:_ERROR_BYTES].decode("utf-8", "replace") if verdict.failure else "",
+        error=error,
     )

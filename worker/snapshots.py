@@ -9,7 +9,7 @@ import msgspec
 
 from broker.errors import BrokerError, BrokerUnavailable, FunctionNotFound
 from broker.interface import Delivery
-from broker.invocation import Outcome, Status, now_ms
+from broker.invocation import Outcome
 from broker.registry import version_changes
 from broker.registry.interface import Registry
 from broker.registry.model import FunctionRecord
@@ -24,7 +24,7 @@ from worker.environments.pool import Pool
 from worker.environments.room import NoRoom
 from worker.environments.turnover import NotStarted
 from worker.functions import Functions
-from worker.settlement import poison
+from worker.settlement import outcome_of, poison
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Snapshots:
             function = await self._functions.resolve(delivery.invocation)
             place = await self._pool.acquire(function.key, function.spec)
         except FunctionNotFound:
-            return _outcome(delivery, "failed", "FunctionNotFound")
+            return outcome_of(delivery, "failed", "FunctionNotFound", 0)
         except NotStarted as error:
             return await self._judge(delivery, error.failure)
         except BrokerUnavailable:
@@ -97,7 +97,7 @@ class Snapshots:
 
     async def _succeed(self, delivery: Delivery) -> Outcome:
         await self._note(delivery, version_changes.snapshot_taken)
-        return _outcome(delivery, "succeeded", "Success")
+        return outcome_of(delivery, "succeeded", "Success", 0)
 
     async def _try_again(self, delivery: Delivery, reason: str) -> Outcome | None:
         log.error("not_initialized", extra=_about(delivery, reason))
@@ -110,7 +110,7 @@ class Snapshots:
             return version_changes.snapshot_failed(record, version, reason, code)
 
         await self._note(delivery, change)
-        return _outcome(delivery, "failed", reason)
+        return outcome_of(delivery, "failed", reason, 0)
 
     async def _note(self, delivery: Delivery, change: _Change) -> None:
         invocation = delivery.invocation
@@ -120,20 +120,6 @@ class Snapshots:
             )
         except FunctionNotFound:
             return  # deleted meanwhile
-
-
-def _outcome(delivery: Delivery, status: Status, reason: str) -> Outcome:
-    invocation = delivery.invocation
-    return Outcome(
-        request_id=invocation.request_id,
-        function_name=invocation.function_name,
-        version=invocation.version,
-        status=status,
-        attempts=0,
-        deliveries=delivery.deliveries,
-        finished_ms=now_ms(),
-        reason=reason,
-    )
 
 
 def _about(delivery: Delivery, reason: str) -> dict[str, str]:
