@@ -45,8 +45,6 @@ class RedisConsumer:
     """Implements `broker.interface.Consumer`."""
 
     def __init__(self, link: Link, options: ConsumerOptions, capacity: int, describe: Describe) -> None:
-        self._link = link
-        self._options = options
         self._epoch = Epoch(link, options)
         self._capacity = capacity
         self._describe = describe
@@ -67,13 +65,13 @@ class RedisConsumer:
 
     async def open(self, runtimes: Sequence[str]) -> None:
         """Register, and keep the lease from now on."""
-        channel = f"{self._options.namespace}:to:{self.epoch}"
-        await self._link.subscribe(channel, self._pushed)
+        channel = f"{self._epoch.options.namespace}:to:{self.epoch}"
+        await self._epoch.link.subscribe(channel, self._pushed)
         description = self._describe(runtimes)
         await self._epoch.run(
-            "register", description, self._capacity, self._options.lease_ms, *self._epoch.fill()
+            "register", description, self._capacity, self._epoch.options.lease_ms, *self._epoch.fill()
         )
-        self._link.on_connected(self._resume)
+        self._epoch.link.on_connected(self._resume)
         self._renewing = asyncio.create_task(self._keep_lease(), name=f"lease-{self.epoch}")
 
     async def receive(self, max_messages: int, wait_seconds: float) -> Sequence[RedisDelivery]:
@@ -85,7 +83,7 @@ class RedisConsumer:
         return [arrived.popleft() for _ in range(min(max_messages, len(arrived)))]
 
     def offer(self, available: Mapping[tuple[str, str], int]) -> None:
-        if not available or self._stopped or not self._link.is_connected:
+        if not available or self._stopped or not self._epoch.link.is_connected:
             return
         arguments: list[Argument] = []
         for version, count in available.items():
@@ -119,8 +117,8 @@ class RedisConsumer:
             await self._renewing
         self._renewing = None
         # What is still held goes back as if the lease had lapsed, only at once.
-        volatile = volatile_prefix(self._options.namespace, self._link.run_id)
-        await self._link.call("DEL", f"{volatile}:lease:{self.epoch}")
+        volatile = volatile_prefix(self._epoch.options.namespace, self._epoch.link.run_id)
+        await self._epoch.link.call("DEL", f"{volatile}:lease:{self.epoch}")
         await self._epoch.run("reclaim")
 
     async def _wait(self, wait_seconds: float) -> None:
@@ -159,9 +157,9 @@ class RedisConsumer:
             if not answer.cancelled() and answer.exception() is None and isinstance(answer.result(), bytes):
                 self._take(request_id, lane, answer.result(), number)  # type: ignore[arg-type]
 
-        namespace = self._options.namespace
-        home = volatile_prefix(namespace, self._link.run_id) if lane == b"sync" else namespace
-        self._link.call("HGET", f"{home}:messages", request_id).add_done_callback(fetched)
+        namespace = self._epoch.options.namespace
+        home = volatile_prefix(namespace, self._epoch.link.run_id) if lane == b"sync" else namespace
+        self._epoch.link.call("HGET", f"{home}:messages", request_id).add_done_callback(fetched)
 
     def _take(self, request_id: bytes, lane: bytes, value: bytes, number: int) -> None:
         key = request_id.decode("utf-8", "backslashreplace")
@@ -195,7 +193,7 @@ class RedisConsumer:
         """Dead-letter a message that nobody can read; should this fail, the next renewal tries again."""
         key = request_id.decode("utf-8", "backslashreplace")
         outcome = Outcome(key, "", "", "failed", 0, 1, now_ms(), "Undecodable", reason, f"dead-letter/{key}")
-        kept = (self._options.outcome_ttl_seconds, self._options.most_dead_letters)
+        kept = (self._epoch.options.outcome_ttl_seconds, self._epoch.options.most_dead_letters)
         arguments = (request_id, "", lane, *self._epoch.fill(), encode_outcome(outcome), *kept)
         self._epoch.run("dead_letter", *arguments).add_done_callback(
             lambda done: done.cancelled() or done.exception()
@@ -207,7 +205,7 @@ class RedisConsumer:
 
     async def _keep_lease(self) -> None:
         while self._lost is None:
-            await asyncio.sleep(self._options.renew_seconds)
+            await asyncio.sleep(self._epoch.options.renew_seconds)
             with contextlib.suppress(BrokerUnavailable):  # the link resumes; a full server is waited out
                 await self._renew()
 
@@ -217,7 +215,7 @@ class RedisConsumer:
 
     async def _renew(self) -> None:
         capacity = "" if self._stopped else self._capacity
-        held = await self._epoch.run("renew", self._options.lease_ms, *self._epoch.fill(), capacity)
+        held = await self._epoch.run("renew", self._epoch.options.lease_ms, *self._epoch.fill(), capacity)
         if held is None:
             self._lost = LeaseLost(f"the lease of worker {self.epoch} lapsed; others have its messages")
             self._notify()
