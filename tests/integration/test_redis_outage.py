@@ -14,6 +14,7 @@ from broker.invocation import Invocation, Kind, Outcome, Reply, new_request_id, 
 from broker.redis_broker.broker import RedisBroker
 from tests.conftest import StartRedis
 from tests.redis_server import RedisServer
+from tests.reply_streams import write_all
 
 WITHIN_SECONDS = 10.0
 
@@ -285,12 +286,7 @@ async def test_a_streamed_reply_survives_crashes_in_its_middle(
     pieces = [bytes([number % 256]) * 20_000 for number in range(400)]
 
     async def write() -> None:
-        for piece in pieces:
-            answer.write(piece)
-            if not answer.has_room:
-                room = asyncio.Event()
-                answer.when_room(room.set)
-                await room.wait()
+        await write_all(answer, pieces)
         answer.end(Reply("id-1", b""))
 
     async def crash() -> None:

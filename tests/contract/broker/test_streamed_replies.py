@@ -15,6 +15,7 @@ from broker.invocation import (
 )
 from tests.contract.broker.harness import Harness
 from tests.contract.broker.messages import RECOVERY_SECONDS, WAIT_SECONDS, invocation, take_one
+from tests.reply_streams import write_all
 
 
 class Reading:
@@ -115,12 +116,7 @@ class TestStreamedReplies:
         pieces = [bytes([number]) * 100_000 for number in range(100)]
 
         async def write() -> None:
-            for piece in pieces:
-                answer.write(piece)
-                if not answer.has_room:
-                    room = asyncio.Event()
-                    answer.when_room(room.set)
-                    await room.wait()
+            await write_all(answer, pieces)
             answer.end(reading.last_word())
 
         writing = asyncio.create_task(write())
