@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from broker.destination_requests import Notice
+from broker.foreign_json import UNREADABLE
 from broker.invocation import LATEST, Condition, Invocation, Sequel, Tell, new_request_id, now_ms
 from broker.lineage import counted
 from broker.registry.model import EventInvokeConfig, FunctionRecord
@@ -147,7 +148,7 @@ def _error_message(document: bytes) -> str:
     """What the error document of a function says; the document itself where it is another shape."""
     try:
         return msgspec.json.decode(document, type=_ErrorDocument).error_message
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         return document.decode("utf-8", "replace")
 
 
@@ -184,7 +185,7 @@ def _json(payload: bytes) -> msgspec.Raw:
         return msgspec.Raw(msgspec.json.encode(payload[:4096].decode("utf-8", "replace") + "..."))
     try:
         msgspec.json.decode(payload)
-    except (ValueError, RecursionError):  # no JSON, no UTF-8, nested without end
+    except UNREADABLE:
         return msgspec.Raw(msgspec.json.encode(payload.decode("utf-8", "replace")))
     return msgspec.Raw(payload)
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote_to_bytes
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
 from gateway.errors import ApiError
 from gateway.lambda_api.errors import validation
 
@@ -123,7 +124,7 @@ def _client_context(value: bytes) -> str:
         text = base64.b64decode(value, validate=True)
         _json.decode(text)
         return text.decode()
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         raise _bad_content("Client context must be a valid Base64-encoded JSON object.") from None
 
 
@@ -136,7 +137,7 @@ def _payload(body: bytes, kind: InvocationType) -> bytes:
     try:
         _json.decode(body)
         return body
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _bad_content(f"Could not parse request body into json: {error}") from None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
 from triggers.events.http_results import HttpResponse, MalformedResult, response_v2
 
 INTEGRATION_TYPE = "application/vnd.awslambda.http-integration-response"
@@ -50,7 +51,7 @@ class Prelude:
 def _response(text: bytes, body: bytes) -> HttpResponse:
     try:
         found = msgspec.json.decode(text, type=dict[str, Any])
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedResult(f"the prelude is no JSON object: {error}") from error
     members = {name: found.get(name) for name in ("headers", "cookies")}
     head = response_v2(msgspec.json.encode({"statusCode": found.get("statusCode", 200), **members}))

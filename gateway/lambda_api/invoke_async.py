@@ -8,6 +8,7 @@ import msgspec
 
 from broker.caller import Target
 from broker.errors import FunctionNotReady
+from broker.foreign_json import UNREADABLE
 from gateway.errors import ApiError
 from gateway.lambda_api.context import Context
 from gateway.lambda_api.errors import conflict
@@ -34,7 +35,7 @@ def _checked(event: bytes) -> bytes:
         raise ApiError("RequestTooLargeException", 413, text)
     try:
         msgspec.json.decode(event or b"{}", type=msgspec.Raw)
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         text = f"Could not parse request body into json: {error}"
         raise ApiError("InvalidRequestContentException", 400, text) from error
     return event or b"{}"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
+from broker.foreign_json import UNREADABLE
 from gateway.lambda_api.errors import serialization
 
 Query = Sequence[tuple[str, str]]
@@ -97,7 +98,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
         return {}
     try:
         document = json.loads(body, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise serialization(f"Could not parse request body into json: {error}") from None
     if not isinstance(document, dict):
         raise serialization(f"{_token(document)} found where the start of a structure was expected")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
 from broker.registry import policies
 from broker.registry.model import FunctionRecord, Policy
 from gateway.errors import ApiError
@@ -88,7 +89,7 @@ def _read(text: str, resource: str) -> Policy:
         given = head.statement if isinstance(head.statement, list) else [head.statement]
         read = [_checked(statement, resource) for statement in given]
         kept = [msgspec.Raw(msgspec.json.encode(statement)) for statement in given]
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _malformed(str(error)) from error
     by_sid = {statement.sid or f"statement-{number}": kept[number] for number, statement in enumerate(read)}
     if not by_sid or len(by_sid) < len(given):

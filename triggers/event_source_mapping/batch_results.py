@@ -9,6 +9,8 @@ from collections.abc import Collection
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
+
 
 class _Failure(msgspec.Struct, frozen=True):
     identifier: str = msgspec.field(name="itemIdentifier")
@@ -31,7 +33,7 @@ def failed_items(payload: bytes, identifiers: Collection[str]) -> frozenset[str]
         return frozenset()
     try:
         answer = _decode(payload)
-    except (ValueError, RecursionError):  # no JSON, no UTF-8, nested without end
+    except UNREADABLE:
         return frozenset(identifiers)
     if answer is None or not answer.failures:
         return frozenset()

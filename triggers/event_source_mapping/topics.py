@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from broker.caller import Trace
+from broker.foreign_json import UNREADABLE
 from broker.invocation import Reply
 from triggers.event_source_mapping.filtering.criteria import FilterCriteria
 from triggers.event_source_mapping.settings import MappingSettings
@@ -68,5 +69,5 @@ def _read(content: bytes | None) -> object:
         return None if content is None else content.decode(errors="replace")
     try:
         return msgspec.json.decode(content)
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         return content.decode(errors="replace")

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
 from triggers.events.http_request import HOP_BY_HOP, Headers
 
 PLAIN_TEXT = b"text/plain; charset=utf-8"
@@ -68,7 +69,7 @@ def _response(result: dict[str, Any], headers: Headers, default_content_type: by
 def _decoded(result: bytes) -> Any:
     try:
         return msgspec.json.decode(result)
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedResult(f"the result is no valid JSON: {error}") from error
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
 from triggers.events.http_events import event_v1, event_v2
 from triggers.events.http_request import HttpRequest
 from triggers.http_api.execute_api_policy import allows
@@ -74,7 +75,7 @@ def read_verdict(result: bytes, *, simple: bool) -> Verdict:
     """What the authorizer's function returned. Raises MalformedVerdict."""
     try:
         answer = msgspec.json.decode(result)
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedVerdict(f"the authorizer's answer is no valid JSON: {error}") from error
     if not isinstance(answer, dict):
         raise MalformedVerdict("the authorizer's answer is no object")

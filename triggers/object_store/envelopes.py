@@ -18,6 +18,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
 from triggers.events.s3 import DEFAULT_VERSION, ObjectChange
 
 KeyEncoding = Literal["auto", "url", "raw"]
@@ -110,7 +111,7 @@ def _parse(body: bytes) -> _Envelope:
         raise MalformedEvent("the body is empty")
     try:
         return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedEvent(f"the body is no event of an object store: {error}") from error
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
+
 
 class Content(msgspec.Struct, frozen=True):
     """What a producer sent: body, headers, properties."""
@@ -32,7 +34,7 @@ def opened(entry: bytes) -> Content:
         if "delivery_tag" not in envelope.properties:
             return Content(entry)
         body = _body(envelope)
-    except (msgspec.DecodeError, ValueError, RecursionError):  # no UTF-8, no base64, nested without end
+    except UNREADABLE:
         return Content(entry)
     kinds = {"content_type": envelope.content_type, "content_encoding": envelope.content_encoding}
     return Content(body, envelope.headers, {**envelope.properties, **kinds})

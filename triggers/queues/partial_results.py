@@ -6,6 +6,8 @@ from collections.abc import Set
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
+
 
 class _Offset(msgspec.Struct):
     """How a record of Kafka is named: its `topic-partition`, and its place there."""
@@ -33,7 +35,7 @@ def failed_items(result: bytes, known: Set[str]) -> set[str] | None:
         return set()
     try:
         parsed = msgspec.json.decode(result, type=_Result | None)
-    except (ValueError, RecursionError):  # no JSON, no UTF-8, nested without end
+    except UNREADABLE:
         return None
     if parsed is None:
         return set()

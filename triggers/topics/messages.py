@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from broker.foreign_json import UNREADABLE
 from triggers.events.sns import Notification
 
 Type = Literal["Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"]
@@ -87,7 +88,7 @@ def read(body: bytes) -> TopicMessage:
     """Raises MalformedMessage."""
     try:
         message = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedMessage(f"the body is no message of a topic: {error}") from error
     if message.type != "Notification" and not (message.token and message.subscribe_url):
         raise MalformedMessage(f"a {message.type} needs Token and SubscribeURL")

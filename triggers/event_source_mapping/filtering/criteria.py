@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
 from triggers.event_source_mapping.filtering.errors import InvalidPattern
 from triggers.event_source_mapping.filtering.pattern import Leaf, Pattern, compile_pattern
 
@@ -94,5 +95,5 @@ def _read_body(body: object) -> tuple[BodyFormat, object]:
         return "text", body
     try:
         return "json", msgspec.json.decode(body)
-    except (ValueError, RecursionError):
+    except UNREADABLE:
         return "text", body

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
 from triggers.event_source_mapping.filtering.errors import InvalidPattern
 from triggers.event_source_mapping.filtering.value_tests import MATCH_TYPES, Scalar, Test, equals, matching
 
@@ -92,7 +93,7 @@ def compile_pattern(text: str) -> Pattern:
     """The pattern written as JSON in `text`. Raises `InvalidPattern`, naming the field and what is wrong."""
     try:
         document = msgspec.json.decode(text)
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidPattern(f"It is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise InvalidPattern("Filter is not an object")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from broker.foreign_json import UNREADABLE
 from triggers.event_source_mapping.batch_results import failed_items
 
 EMPTY_STATE = msgspec.Raw(b"{}")
@@ -25,7 +26,7 @@ def window_state(payload: bytes) -> msgspec.Raw:
     """The `state` that a function gives back for its window. Raises BadResponse where it is missing."""
     try:
         answer = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadResponse("the answer is no JSON object with a state") from error
     if "state" not in answer:
         raise BadResponse("the answer has no state")
