@@ -18,5 +18,5 @@ class DynamoDBLocal(WebServer):
     def command(self) -> Sequence[str]:
         found = libraries(self.name, "software.amazon.dynamodb:DynamoDBLocal", "3.0.0")
         java = ["java", f"-Djava.library.path={found}", "-cp", f"{found}/*"]
-        # Where its telemetry cannot get out, some runs hold up their first answers for a minute.
+        # Tests tell nobody on the network that they run.
         return [*java, _MAIN, "-port", str(self.port), "-inMemory", "-disableTelemetry"]

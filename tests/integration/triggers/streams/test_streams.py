@@ -42,6 +42,8 @@ OWNER = "this-process"
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    # It keeps the keys of whichever test came first, and each key has tables of its own in DynamoDB Local.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
 class Table:
@@ -532,10 +534,6 @@ async def test_a_record_reaches_the_function_soon_after_it_was_written(
     assert sorted(waits)[4] <= 0.3
 
 
-JAVA_SECONDS = 40
-"""DynamoDB Local takes long for its first answers on a busy machine."""
-
-
 @pytest.fixture(scope="session")
 def dynamodb_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBLocal]:
     with running(DynamoDBLocal(tmp_path_factory.mktemp("dynamodb-local"))) as server:
@@ -548,14 +546,14 @@ async def test_dynamodb_local_is_read_to_the_end_of_its_shards(dynamodb_local: D
     function = Function()
     table.put("a", "b", raw={"B": b"\x00\xff"})
     record = await mappings.start(table, function)
-    await until(lambda: function.items == ["a", "b"], JAVA_SECONDS)
+    await until(lambda: function.items == ["a", "b"])
     table.put("c")
-    await until(lambda: function.items == ["a", "b", "c"], JAVA_SECONDS)
+    await until(lambda: function.items == ["a", "b", "c"])
     assert function.events[0]["Records"][0]["dynamodb"]["NewImage"]["raw"] == {"B": "AP8="}
     assert function.events[0]["Records"][0]["eventSourceARN"] == table.stream_arn
 
     table.drop()  # which closes its shards
-    await until_async(lambda: mappings.finished(record), JAVA_SECONDS)
+    await until_async(lambda: mappings.finished(record))
     await mappings.close()
 
 
@@ -567,11 +565,11 @@ async def test_dynamodb_local_is_read_on_behind_a_checkpoint(dynamodb_local: Dyn
     table.put("old")
     await asyncio.sleep(1.1)  # the stream dates its records to the second
     task = mappings.serve(record, function)
-    await until(lambda: "No records processed" in mappings.reports, JAVA_SECONDS)
+    await until(lambda: "No records processed" in mappings.reports)
     table.put("a")
-    await until(lambda: function.items == ["a"], JAVA_SECONDS)
+    await until(lambda: function.items == ["a"])
     await stop(task)
     table.put("b")
     mappings.serve(record, function)
-    await until(lambda: function.items == ["a", "b"], JAVA_SECONDS)
+    await until(lambda: function.items == ["a", "b"])
     await mappings.close()
